@@ -1,0 +1,199 @@
+"""The library: check, plan, build, each in one call. The command uses nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from croissant_recipes import checks, recipe
+from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, exit_code, in_order
+from croissant_recipes.options import Options
+from croissant_recipes.progress import Silent
+
+if TYPE_CHECKING:
+    from croissant_recipes.building import Prepared
+    from croissant_recipes.planner import Plan
+    from croissant_recipes.sources.base import Progress
+    from croissant_recipes.writing import Output
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What ``check`` found of one recipe.
+
+    Attributes:
+        path: The recipe file, as given.
+        recipe: The checked recipe, ``None`` when it has an error.
+        diagnostics: Everything found, in file order.
+    """
+
+    path: str
+    recipe: CheckedRecipe | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(errors(self.diagnostics))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What ``plan`` or ``build`` made of one recipe.
+
+    Attributes:
+        path: The recipe file, as given.
+        plan: The plan, ``None`` when there is none because of an error.
+        prepared: The files and how they differ from what is there, ``None`` without a plan.
+        output: Where it is or would be written.
+        written: Whether it was written.
+        diagnostics: Everything found.
+    """
+
+    path: str
+    plan: Plan | None
+    prepared: Prepared | None
+    output: Output | None
+    written: bool
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(errors(self.diagnostics))
+
+    @property
+    def metadata_url(self) -> str | None:
+        """Where ``metadata.json`` lies, for ``from_croissant``."""
+        return f"{self.output.project_root}/Croissant/metadata.json" if self.output else None
+
+
+def check(*recipes: PathLike, params: Mapping[str, str] | None = None) -> tuple[Checked, ...]:
+    """Find everything that is wrong with recipes and can be seen without their sources. No network is touched."""
+    checked = []
+    for path in recipes:
+        recipe, found = checks.check_recipe(path, params)
+        checked.append(Checked(os.fspath(path), recipe, found))
+    return tuple(checked)
+
+
+def load_recipe(path: PathLike, params: Mapping[str, str] | None = None) -> CheckedRecipe:
+    """Load one recipe.
+
+    Raises:
+        DiagnosticError: The recipe has an error; ``diagnostics`` holds everything found.
+    """
+    recipe, found = checks.check_recipe(path, params)
+    if recipe is None:
+        raise DiagnosticError(*errors(found))
+    return recipe
+
+
+def plan(*recipes: PathLike, options: Options | None = None, progress: Progress | None = None) -> tuple[Planned, ...]:
+    """Work out what a build would write, and write nothing. Sources that recipes share are read once."""
+    return _run(recipes, options or Options(), progress or Silent(), write=False)
+
+
+def build(*recipes: PathLike, options: Options | None = None, progress: Progress | None = None) -> tuple[Planned, ...]:
+    """Build recipes. Nothing of any of them is written when one of them has an error."""
+    return _run(recipes, options or Options(), progress or Silent(), write=True)
+
+
+def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
+    """The exit code for all results together."""
+    return exit_code(d for result in results for d in result.diagnostics)
+
+
+def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool) -> tuple[Planned, ...]:
+    # The compiler needs pandas, copick and mlcroissant; `check` must not wait for them.
+    checked = check(*recipes, params=options.params)
+    if not all(c.ok for c in checked):
+        return tuple(Planned(c.path, None, None, None, False, c.diagnostics) for c in checked)
+
+    from croissant_recipes import building, planning
+
+    outputs = [planning.output_of(c.recipe, options) for c in checked if c.recipe]
+    shared = _shared_outputs(checked, outputs)
+    if shared:
+        return tuple(
+            Planned(c.path, None, None, o, False, in_order([*c.diagnostics, *shared.get(c.path, ())]))
+            for c, o in zip(checked, outputs, strict=True)
+        )
+    outcomes = planning.make_plans([(c.recipe, c.diagnostics) for c in checked if c.recipe], options, progress)
+    blocked = any(any(errors(o.diagnostics)) for o in outcomes)
+    results = []
+    for result, outcome, output in zip(checked, outcomes, outputs, strict=True):
+        if outcome.plan is None:
+            results.append(Planned(result.path, None, None, output, False, outcome.diagnostics))
+            continue
+        step = building.commit if write and not blocked else building.preview
+        try:
+            prepared = step(outcome.plan, outcome.diagnostics, output, options)
+        except DiagnosticError as error:
+            found = in_order([*outcome.diagnostics, *error.diagnostics])
+            results.append(Planned(result.path, outcome.plan, None, output, False, found))
+            continue
+        written = write and not blocked and not any(errors(prepared.diagnostics))
+        results.append(Planned(result.path, outcome.plan, prepared, output, written, prepared.diagnostics))
+    return tuple(results)
+
+
+def _shared_outputs(checked: Sequence[Checked], outputs: Sequence[Output]) -> dict[str, list[Diagnostic]]:
+    """Recipes of one call that would write the same Croissant."""
+    first: dict[str, str] = {}
+    found: dict[str, list[Diagnostic]] = {}
+    for result, output in zip(checked, outputs, strict=True):
+        earlier = first.setdefault(output.project_root, result.path)
+        if earlier != result.path or [c.path for c in checked].count(result.path) > 1:
+            assert result.recipe is not None
+            span = result.recipe.document.value_span("output", "project_root")
+            message = f"{earlier} is built into the same project_root"
+            found.setdefault(result.path, []).append(
+                Diagnostic(Code.VALUE, message, span=span, hint="give each recipe an output of its own")
+            )
+    return found
+
+
+def diagnostics_exit_code(found: Sequence[Diagnostic]) -> ExitCode:
+    """The exit code of some findings."""
+    return exit_code(found)
+
+
+def schema_text() -> str:
+    """The JSON Schema of the recipe format, as text."""
+    document = recipe.json_schema()
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def starter_recipe(
+    *,
+    config: str | None = None,
+    datasets: Sequence[int] = (),
+    portal_url: str | None = None,
+    folder: Path | None = None,
+) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """A commented starter recipe from what a copick project (``config``) or portal datasets hold.
+
+    Args:
+        config: A copick JSON config.
+        datasets: Dataset ids of the CryoET Data Portal.
+        portal_url: Another GraphQL endpoint than the portal's own.
+        folder: Where the recipe will lie; relative paths in it start there.
+
+    Returns:
+        The recipe's text, ``None`` when the source cannot be read, and what was found.
+    """
+    from croissant_recipes import starter
+
+    try:
+        if config is not None:
+            return starter.from_config(config, folder or Path.cwd())
+        return starter.from_portal(datasets, portal_url)
+    except DiagnosticError as error:
+        return None, error.diagnostics

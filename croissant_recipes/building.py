@@ -1,0 +1,106 @@
+"""A plan to files: compares with what is there, decides about drift, and commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from croissant_recipes import build_record, diff, existing, planning, writing
+from croissant_recipes.build_record import RECORD_FILE
+from croissant_recipes.content import METADATA, Content
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
+from croissant_recipes.diff import Changes
+from croissant_recipes.existing import Existing
+from croissant_recipes.options import Options
+from croissant_recipes.planner import Plan
+from croissant_recipes.sources import locations
+from croissant_recipes.writing import Output
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a build would write, compared with what is there.
+
+    Attributes:
+        files: Bytes by name, the build record included.
+        stale: Files of an earlier build that would be removed.
+        changes: What differs.
+        diagnostics: Everything found. With an error among them nothing is written.
+    """
+
+    files: Mapping[str, bytes]
+    stale: tuple[str, ...]
+    changes: Changes
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
+    """Prepare without writing, locking or repairing anything."""
+    return _prepare(plan, found, output, options, writing.peek(output))
+
+
+def commit(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
+    """Write a plan unless something stands against it. The files are compared and written under one lock."""
+    with writing.locked(output):
+        prepared = _prepare(plan, found, output, options, writing.read_existing(output))
+        if not any(errors(prepared.diagnostics)):
+            writing.commit(output, prepared.files, remove=prepared.stale)
+    return prepared
+
+
+def _prepare(
+    plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options, there: Mapping[str, bytes]
+) -> Prepared:
+    diagnostics = list(found)
+    content = plan.content
+    there_now: Existing | None = None
+    try:
+        there_now = existing.parse(there, output.place)
+        if there_now is not None and not _starts_from_itself(plan, output):
+            content, more = _decide(content, there_now, output, options)
+            diagnostics += more
+    except DiagnosticError as error:
+        if not options.force:
+            diagnostics += error.diagnostics
+    try:
+        files = content.files()
+    except DiagnosticError as error:
+        return Prepared(
+            {}, (), diff.compare(None, content.tables, None, {}), in_order([*diagnostics, *error.diagnostics])
+        )
+    diagnostics += planning.reader_diagnostics(files, parquet=content.parquet, strict=options.strict)
+    changes = diff.compare(
+        there_now.tables if there_now else None,
+        content.tables,
+        there_now.manifest if there_now else None,
+        json.loads(files[METADATA]),
+    )
+    stale = existing.stale_files(there_now, files)
+    record = build_record.make(plan.checked.recipe.name, plan.content.tables, _own_files(plan.content, content, files))
+    return Prepared({RECORD_FILE: record.to_bytes(), **files}, tuple(stale), changes, in_order(diagnostics))
+
+
+def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The files as the recipe alone has them. Changes of others that are kept are not recorded as ours: the next build
+    finds them again, and never takes them for rows that the recipe dropped."""
+    return files if written is planned else planned.files()
+
+
+def _decide(content: Content, there: Existing, output: Output, options: Options) -> tuple[Content, list[Diagnostic]]:
+    if there.record is None:
+        return content, [] if options.force else [existing.foreign_diagnostic(there, output.place)]
+    drift = existing.drift(there)
+    if not drift or options.on_drift == "discard":
+        return content, []
+    if options.on_drift == "keep":
+        return existing.keep_drift(content, there, drift), []
+    return content, [existing.drift_diagnostic(drift, content, output.place)]
+
+
+def _starts_from_itself(plan: Plan, output: Output) -> bool:
+    """Whether the recipe's base is the very Croissant it writes: then what is there is input, and nothing is lost."""
+    base = plan.checked.recipe.base
+    if base is None:
+        return False
+    return locations.locate(base, plan.checked.folder) == f"{output.project_root}/Croissant/{METADATA}"

@@ -1,0 +1,151 @@
+"""What ``check`` makes of a recipe: selectors parsed, templates parsed, every name that can be known offline known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from croissant_recipes.diagnostics import Span
+from croissant_recipes.recipe import Recipe, Scalar
+from croissant_recipes.selectors import Selector
+from croissant_recipes.templates import Template
+from croissant_recipes.yaml_nodes import Document
+
+WHERE_TYPES = ("tomograms", "picks", "segmentations")
+"""The artifact types that ``where`` and ``authors`` exist for."""
+
+
+class Take(Enum):
+    """How much of a type a layer takes."""
+
+    ALL = "all"
+    NONE = "none"
+    SELECTED = "selected"
+
+
+@dataclass(frozen=True)
+class PlacedSelector:
+    """A selector and where it stands in the recipe."""
+
+    selector: Selector
+    span: Span
+
+    @property
+    def text(self) -> str:
+        return self.selector.text
+
+
+@dataclass(frozen=True)
+class TypeFilter:
+    """What a layer takes of one artifact type.
+
+    Attributes:
+        artifact: The type.
+        take: Everything, nothing, or what ``select`` says.
+        select: United. Empty unless ``take`` is ``SELECTED``.
+        exclude: Left out again, whatever ``take`` says.
+        where: Portal metadata that must be equal, by field.
+        authors: Portal authors, each of whom must be among a record's authors.
+        named: Whether the layer names the type; a type that it does not name follows ``others``.
+        span: Where the filter stands, or the layer where it does not name the type.
+    """
+
+    artifact: str
+    take: Take
+    select: tuple[PlacedSelector, ...] = ()
+    exclude: tuple[PlacedSelector, ...] = ()
+    where: Mapping[str, Scalar] = field(default_factory=dict)
+    authors: tuple[str, ...] = ()
+    named: bool = True
+    span: Span | None = None
+    where_spans: Mapping[str, Span] = field(default_factory=dict)
+    author_spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewName:
+    """One entry of a rename map."""
+
+    old: str
+    new: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """Runs that go into one split. ``pattern`` is a selector over run names, matched against output names."""
+
+    split: str
+    pattern: PlacedSelector
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer, checked.
+
+    Attributes:
+        index: Position in the recipe, from 0.
+        operation: ``export`` or ``append``.
+        source: Name of the source.
+        filters: One for every artifact type.
+        rename_tomo_types, rename_objects: New names by the source's names.
+        run_name, session_id: Templates over the portal's records.
+        splits: The layer's own split rules.
+        on_collision: ``error``, ``first`` or ``last``.
+        allow_empty: Whether a selector may match nothing.
+    """
+
+    index: int
+    operation: str
+    source: str
+    filters: Mapping[str, TypeFilter]
+    rename_tomo_types: tuple[NewName, ...] = ()
+    rename_objects: tuple[NewName, ...] = ()
+    run_name: Template | None = None
+    session_id: Template | None = None
+    splits: tuple[SplitRule, ...] = ()
+    on_collision: str = "error"
+    allow_empty: bool = False
+    span: Span | None = None
+
+    @property
+    def label(self) -> str:
+        return f"layer {self.index + 1} ({self.operation} {self.source})"
+
+
+@dataclass(frozen=True)
+class SplitFileRow:
+    """One row of a split file."""
+
+    split: str
+    run: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class CheckedRecipe:
+    """A recipe that ``check`` found no error in, ready to be planned.
+
+    Attributes:
+        path: The recipe file; relative paths in it are relative to its folder.
+        recipe: The validated model, parameters filled in.
+        document: The positions of its values.
+        layers: Its layers.
+        assign: Split rules of ``splits.assign``.
+        split_rows: The rows of ``splits.file``.
+        unassign: Patterns of ``splits.unassign``.
+    """
+
+    path: Path
+    recipe: Recipe
+    document: Document
+    layers: tuple[LayerSpec, ...]
+    assign: tuple[SplitRule, ...] = ()
+    split_rows: tuple[SplitFileRow, ...] = ()
+    unassign: tuple[PlacedSelector, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent

@@ -1,0 +1,254 @@
+"""The command ``croissant-recipe``: parses, calls one function of the library, renders.
+
+Commands import what they use, so that ``--help`` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from croissant_recipes import __version__
+from croissant_recipes.codes import ExitCode
+from croissant_recipes.options import Options, default_jobs
+
+if TYPE_CHECKING:
+    from croissant_recipes.api import Planned
+
+_RECIPES = click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...", type=click.Path(path_type=str))
+_SET = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the recipe. Repeatable."
+)
+_FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the result."
+)
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")
+
+
+class _Group(click.Group):
+    """Ends with the exit code that the documentation promises, whatever happens."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except SystemExit:
+            raise
+        except Exception:
+            traceback.print_exc()
+            click.echo("This is a bug in croissant-recipe. Please report it with the lines above.", err=True)
+            sys.exit(ExitCode.BUG)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="croissant-recipe")
+def main() -> None:
+    """Compile recipes into MLCommons Croissant datasets for cryo-electron tomography.
+
+    Exit codes: 0 good, 1 a bug in the tool, 2 usage or recipe invalid, 5 blocked (collision, expectation, drift),
+    7 a source or the output cannot be reached.
+    """
+
+
+def _planning(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that ``plan`` and ``build`` share."""
+    for option in reversed(
+        (
+            _RECIPES,
+            _SET,
+            click.option("--output", metavar="ROOT", help="Build into this root instead of output.project_root."),
+            click.option("--base-url", metavar="URL", help="Use this URL instead of output.base_url."),
+            click.option("--no-file-sha256", is_flag=True, help="Leave the sha256 of picks and meshes empty."),
+            click.option(
+                "--jobs", type=click.IntRange(1, 256), metavar="N", help="Files or requests under way at once."
+            ),
+            click.option("--strict", is_flag=True, help="Make values that other readers change errors."),
+            click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
+            click.option("--offline", is_flag=True, help="Use cached answers of the portal only."),
+            _FORMAT,
+            _QUIET,
+            click.option("-v", "--verbose", is_flag=True, help="Show every row and every request."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_RECIPES
+@_SET
+@_FORMAT
+@_QUIET
+def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet: bool) -> None:
+    """Find everything wrong with recipes that can be seen without their sources. Touches no network."""
+    from croissant_recipes import api
+    from croissant_recipes.render import checks
+
+    results = api.check(*recipes, params=_params(settings))
+    if form == "json":
+        click.echo(checks.as_json(results))
+    else:
+        for result in results:
+            _echo_err(checks.diagnostics(result.diagnostics, quiet=quiet))
+        if not quiet:
+            click.echo(checks.as_text(results))
+    sys.exit(api.results_exit_code(results))
+
+
+@main.command()
+@_planning
+def plan(**flags: Any) -> None:
+    """Show what a build would do, and write nothing."""
+    from croissant_recipes import api
+
+    options = _options(flags)
+    results = api.plan(*flags["recipes"], options=options, progress=_progress(flags))
+    _render(results, flags, show_plan=True)
+    sys.exit(api.results_exit_code(results))
+
+
+@main.command()
+@_planning
+@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing, as `plan` does.")
+@click.option("--force", is_flag=True, help="Replace a Croissant that croissant-recipe did not write.")
+@click.option(
+    "--on-drift",
+    type=click.Choice(["keep", "discard"]),
+    help="What to do with changes that others made to a built Croissant. Without it the build stops and shows them.",
+)
+@click.option("--emit-config", metavar="PATH", help="Also write a copick config that opens the Croissant.")
+@click.option("--config-overlay", metavar="ROOT", help="Overlay of the emitted config (Mode B).")
+def build(**flags: Any) -> None:
+    """Build recipes. Nothing is written when one of them has an error."""
+    from croissant_recipes import api
+
+    if flags["config_overlay"] and not flags["emit_config"]:
+        raise click.UsageError("--config-overlay goes with --emit-config")
+    options = _options(flags)
+    run = api.plan if flags["dry_run"] else api.build
+    results = run(*flags["recipes"], options=options, progress=_progress(flags))
+    _render(results, flags, show_plan=flags["dry_run"])
+    if flags["emit_config"] and results[0].written:
+        _emit_config(results[0], flags["emit_config"], flags["config_overlay"])
+    sys.exit(api.results_exit_code(results))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the recipe format, for editors."""
+    from croissant_recipes import api
+
+    click.echo(api.schema_text(), nl=False)
+
+
+@main.command()
+@click.option("--config", metavar="PATH", help="A copick config to describe.")
+@click.option("--datasets", metavar="IDS", help="Dataset ids of the CryoET Data Portal, separated by commas.")
+@click.option("--portal-url", metavar="URL", help="Another GraphQL endpoint than the portal's own.")
+@click.option("-o", "--output", metavar="PATH", help="Write the recipe here instead of printing it.")
+@click.option("--force", is_flag=True, help="Replace the file.")
+def init(config: str | None, datasets: str | None, portal_url: str | None, output: str | None, force: bool) -> None:
+    """Write a commented starter recipe from what a copick project or portal datasets hold."""
+    from croissant_recipes import api
+
+    if (config is None) == (datasets is None):
+        raise click.UsageError("give either --config or --datasets")
+    if output is not None and Path(output).exists() and not force:
+        raise click.UsageError(f"{output} exists; --force replaces it")
+    folder = Path(output).resolve().parent if output else Path.cwd()
+    text, found = api.starter_recipe(
+        config=config, datasets=_dataset_ids(datasets), portal_url=portal_url, folder=folder
+    )
+    for diagnostic in found:
+        click.echo(str(diagnostic), err=True)
+    if text is not None and output is not None:
+        Path(output).write_text(text, encoding="utf-8")
+        click.echo(f"Wrote {output}. Next: croissant-recipe plan {output}")
+    elif text is not None:
+        click.echo(text, nl=False)
+    sys.exit(api.diagnostics_exit_code(found))
+
+
+def _dataset_ids(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--datasets {text}: dataset ids are whole numbers separated by commas") from None
+
+
+def _params(settings: tuple[str, ...]) -> dict[str, str]:
+    params = {}
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not sign or not name:
+            raise click.UsageError(f"--set {setting}: write NAME=VALUE")
+        params[name] = value
+    return params
+
+
+def _options(flags: dict[str, Any]) -> Options:
+    several = len(flags["recipes"]) > 1
+    for flag in ("output", "base_url", "emit_config"):
+        if several and flags.get(flag):
+            raise click.UsageError(f"--{flag.replace('_', '-')} goes with one recipe")
+    if flags["refresh"] and flags["offline"]:
+        raise click.UsageError("--refresh and --offline exclude each other")
+    return Options(
+        params=_params(flags["settings"]),
+        output=flags["output"],
+        base_url=flags["base_url"].rstrip("/") if flags["base_url"] else None,
+        file_sha256=not flags["no_file_sha256"],
+        jobs=flags["jobs"] or default_jobs(),
+        strict=flags["strict"],
+        cache="refresh" if flags["refresh"] else "offline" if flags["offline"] else "use",
+        on_drift=flags.get("on_drift") or "stop",
+        force=bool(flags.get("force")),
+    )
+
+
+def _progress(flags: dict[str, Any]) -> Any:
+    if flags["quiet"] or flags["form"] == "json":
+        return None
+    from croissant_recipes import terminal
+
+    return terminal.progress_for(sys.stderr)
+
+
+def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: bool) -> None:
+    if flags["form"] == "json":
+        from croissant_recipes.render import as_json
+
+        click.echo(as_json.planned(results))
+        return
+    from croissant_recipes.render import checks, text
+
+    for result in results:
+        _echo_err(checks.diagnostics(result.diagnostics, quiet=flags["quiet"]))
+        if flags["quiet"]:
+            continue
+        if show_plan and result.plan is not None:
+            click.echo(text.planned(result, verbose=flags["verbose"]))
+        if result.written:
+            click.echo(text.built(result))
+    if not show_plan and not all(r.written for r in results):
+        click.echo("Nothing was written.", err=True)
+
+
+def _echo_err(text: str) -> None:
+    if text:
+        click.echo(text, err=True)
+
+
+def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
+    from croissant_recipes import copick_config
+
+    assert result.plan is not None
+    assert result.metadata_url is not None
+    overlay_root = str(Path(overlay).resolve()) if overlay and "://" not in overlay else overlay
+    Path(path).write_bytes(copick_config.emit(result.metadata_url, result.plan.content.base_url, overlay_root))

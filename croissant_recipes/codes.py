@@ -1,0 +1,95 @@
+"""The stable codes of everything the compiler reports, and the exit code each asks for."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says when it ends."""
+
+    GOOD = 0
+    BUG = 1
+    INVALID = 2
+    BLOCKED = 5
+    UNREACHABLE = 7
+
+
+class Code(Enum):
+    """``CRnnn``: 1xx the file, 2xx names and values, 3xx sources, 4xx the plan, 5xx the output, 6xx other readers."""
+
+    title: str
+    exit_code: ExitCode
+
+    def __new__(cls, value: str, title: str, exit_code: ExitCode = ExitCode.INVALID) -> Code:
+        member = object.__new__(cls)
+        member._value_ = value
+        member.title = title
+        member.exit_code = exit_code
+        return member
+
+    # 1xx: the file and its shape
+    FILE = ("CR101", "recipe file cannot be read")
+    YAML = ("CR102", "not valid YAML")
+    DUPLICATE_KEY = ("CR103", "duplicate key")
+    UNKNOWN_KEY = ("CR104", "unknown key")
+    MISSING_KEY = ("CR105", "required key missing")
+    TYPE = ("CR106", "value of the wrong type")
+    VALUE = ("CR107", "value not allowed")
+    FORMAT_VERSION = ("CR108", "unsupported recipe format")
+    PARAM_UNKNOWN = ("CR110", "parameter not declared")
+    PARAM_UNUSED = ("CR111", "parameter never used")
+    PARAM_VALUE = ("CR112", "parameter value not usable")
+
+    # 2xx: names and values that must fit each other
+    SOURCE_UNKNOWN = ("CR201", "source not declared")
+    SOURCE_UNUSED = ("CR202", "source never used")
+    LAYER_ORDER = ("CR203", "layers in the wrong order")
+    SELECTOR = ("CR204", "selector not valid")
+    PORTAL_ONLY = ("CR205", "key exists for portal sources only")
+    TEMPLATE = ("CR206", "template not valid")
+    TEMPLATE_FIELD = ("CR207", "template field does not exist")
+    WHERE_FIELD = ("CR208", "portal field does not exist")
+    WHERE_VALUE = ("CR209", "portal field cannot have the value")
+    SPLIT_NAME = ("CR210", "split name not usable")
+    SPLIT_CONFLICT = ("CR211", "run in two splits")
+    SPLIT_FILE = ("CR212", "split file not usable")
+    EXPECTATION_SYNTAX = ("CR213", "expectation not valid")
+    UNNAMED_TYPES = ("CR214", "append layer brings in types that it does not name")
+    BASE = ("CR215", "base does not fit")
+    VOXEL_SIZE = ("CR216", "voxel size does not read as a number")
+    DATASET = ("CR217", "dataset metadata incomplete")
+    ARTIFACT_TYPE = ("CR218", "artifact type does not fit")
+
+    # 3xx: sources
+    UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)
+    CONFIG = ("CR302", "copick config not usable")
+    CROISSANT = ("CR303", "Croissant not usable")
+    FILE_NAME = ("CR304", "name that copick cannot read back")
+    FILE_CONTENT = ("CR305", "file cannot be read")
+    NOT_EXPORTED = ("CR306", "artifact has no place in a Croissant")
+    CACHE = ("CR307", "no cached answer")
+    DATASET_UNKNOWN = ("CR308", "portal dataset does not exist")
+
+    # 4xx: the plan
+    NO_MATCH = ("CR401", "selector matches nothing")
+    RENAME_UNKNOWN = ("CR402", "rename of a name that is not there")
+    COLLISION = ("CR403", "two rows with one key", ExitCode.BLOCKED)
+    EXPECTATION = ("CR404", "expectation not met", ExitCode.BLOCKED)
+    SPLIT_RUN = ("CR405", "split names a run that is not there")
+    RUN_NAME = ("CR406", "run name not usable")
+    OBJECT_DRIFT = ("CR407", "pickable object defined differently")
+    OBJECT_UNKNOWN = ("CR408", "object override of an object that is not there")
+    OUTSIDE_ROOT = ("CR409", "exported row lies outside the output")
+    SHADOWED = ("CR410", "rows replaced by a later layer")
+    OBJECT_MISSING = ("CR411", "object is not a pickable object")
+
+    # 5xx: the output
+    FOREIGN = ("CR501", "Croissant that this tool did not write", ExitCode.BLOCKED)
+    DRIFT = ("CR502", "Croissant changed since it was built", ExitCode.BLOCKED)
+    LOCKED = ("CR503", "another build is writing", ExitCode.BLOCKED)
+    NOT_WRITABLE = ("CR504", "output cannot be written", ExitCode.UNREACHABLE)
+    METADATA_REFUSED = ("CR505", "mlcroissant refuses the metadata")
+
+    # 6xx: what other readers do with it
+    READERS_CHANGE = ("CR601", "other readers change a value")

@@ -1,0 +1,100 @@
+"""Rows of one layer that end up with one key: found, shown, and resolved as the layer says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from croissant_recipes.checked import LayerSpec
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.tables import ARTIFACT_KEYS
+
+_SHOWN = 3
+_HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256"})
+
+
+@dataclass(frozen=True)
+class Collision:
+    """Rows with one key.
+
+    Attributes:
+        artifact: Their type.
+        key: Key columns and their value.
+        rows: The other columns of each row that are not empty, in portal-id or path order.
+        kept: Index of the row that stays, ``None`` where that is for the user to say.
+    """
+
+    artifact: str
+    key: Mapping[str, object]
+    rows: tuple[Mapping[str, object], ...]
+    kept: int | None
+
+
+def resolve(artifact: str, table: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, list[Collision]]:
+    """Leave one row of every key. Under ``error`` it is the first, and the collisions say that none was chosen."""
+    key = list(ARTIFACT_KEYS[artifact])
+    twice = table.duplicated(key, keep=False)
+    if not twice.any():
+        return table, []
+    order = [c for c in ("portal_id", "path") if c in table]
+    ordered = table.sort_values(order, kind="stable") if order else table
+    keep = "last" if policy == "last" else "first"
+    found = [
+        _collision(artifact, key, values, group, policy)
+        for values, group in ordered[ordered[key].duplicated(keep=False)].groupby(key, sort=True)
+    ]
+    return ordered.drop_duplicates(key, keep=keep).sort_index().reset_index(drop=True), found
+
+
+def _collision(
+    artifact: str, key: Sequence[str], values: tuple[object, ...], group: pd.DataFrame, policy: str
+) -> Collision:
+    columns = [c for c in group.columns if c not in key and c not in _HIDDEN]
+    rows = tuple(
+        {c: v for c, v in row.items() if v not in ("", None) and v == v} for row in group[columns].to_dict("records")
+    )
+    kept = None if policy == "error" else len(rows) - 1 if policy == "last" else 0
+    return Collision(artifact, dict(zip(key, values, strict=True)), rows, kept)
+
+
+def diagnostic(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> Diagnostic:
+    """What to tell of the collisions of one type in one layer."""
+    notes = []
+    for collision in found[:_SHOWN]:
+        notes.append(", ".join(f"{k} {_text(v)}" for k, v in collision.key.items()) + " is the key of:")
+        notes += ["  - " + ", ".join(f"{_label(k)} {_text(v)}" for k, v in row.items()) for row in collision.rows]
+    if len(found) > _SHOWN:
+        notes.append(f"and {len(found) - _SHOWN} more keys")
+    span = spec.filters[artifact].span or spec.span
+    n = len(found)
+    keys = "one key has" if n == 1 else f"{n} keys have"
+    return Diagnostic(
+        Code.COLLISION,
+        f"{spec.label}: {keys} more than one row in {artifact}",
+        span=span,
+        hint=_fix(spec, artifact, found),
+        notes=tuple(notes),
+    )
+
+
+def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
+    choose = "choose with `on_collision: first` or `on_collision: last`"
+    if artifact == "runs":
+        return 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
+    if artifact in ("picks", "segmentations") and spec.session_id is not None:
+        return f"add {{annotation_file_id}} to session_id to keep both, or {choose}"
+    targets = [n.new for n in (*spec.rename_objects, *spec.rename_tomo_types)]
+    if len(set(targets)) < len(targets):
+        return f"rename to different names to keep both, or {choose}"
+    return f"leave one out with `exclude`, or {choose}"
+
+
+def _label(column: str) -> str:
+    return column.removeprefix("annotation.").replace("portal_", "portal ").replace("_", " ")
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)

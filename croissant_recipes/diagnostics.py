@@ -1,0 +1,153 @@
+"""What the compiler has to say about a recipe: values with a code and a place, never printed from here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+
+from croissant_recipes.codes import Code, ExitCode
+
+
+class Severity(StrEnum):
+    """How much a diagnostic matters. Only an ``error`` stops a build."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class _Rank(IntEnum):
+    error = 0
+    warning = 1
+    info = 2
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A place in a text file. ``line`` and ``column`` count from 1; the end is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int | None = field(default=None, compare=False)
+    end_column: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding.
+
+    Attributes:
+        code: The stable code; ``docs/errors.md`` explains each.
+        message: What is wrong, in one sentence.
+        hint: What would be right, where the compiler can tell.
+        span: Where in the recipe, where it is the recipe that is wrong.
+        notes: Further facts, one a line (the two rows of a collision, say).
+    """
+
+    code: Code
+    message: str
+    severity: Severity = Severity.ERROR
+    hint: str | None = None
+    span: Span | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity is Severity.ERROR
+
+    def as_error(self) -> Diagnostic:
+        """The same finding as an error, for ``--strict``."""
+        return replace(self, severity=Severity.ERROR)
+
+    def to_json(self) -> dict[str, object]:
+        """The record behind ``--format json``."""
+        span = self.span
+        return {
+            "code": self.code.value,
+            "name": self.code.title,
+            "severity": self.severity.value,
+            "message": self.message,
+            "hint": self.hint,
+            "file": span.file if span else None,
+            "line": span.line if span else None,
+            "column": span.column if span else None,
+            "end_line": span.end_line if span else None,
+            "end_column": span.end_column if span else None,
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        where = f"{self.span}: " if self.span else ""
+        lines = [f"{where}{self.severity.value}[{self.code.value}]: {self.message}"]
+        lines += [f"  {note}" for note in self.notes]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class DiagnosticError(Exception):
+    """Carries diagnostics out of a place that cannot go on, to the one place that reports them."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__("\n".join(str(d) for d in diagnostics))
+        self.diagnostics = diagnostics
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sorted as a reader goes through the file, the same whatever order they were found in, each once."""
+
+    def key(d: Diagnostic) -> tuple[object, ...]:
+        span = d.span
+        place = (0, span.file, span.line, span.column) if span else (1, "", 0, 0)
+        return (*place, _Rank[d.severity.value], d.code.value, d.message, d.notes)
+
+    return tuple(sorted(dict.fromkeys(diagnostics), key=key))
+
+
+def errors(diagnostics: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    return (d for d in diagnostics if d.is_error)
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> ExitCode:
+    """The exit code that says the most: unreachable over invalid over blocked over good."""
+    codes = {d.code.exit_code for d in errors(diagnostics)}
+    for code in (ExitCode.UNREACHABLE, ExitCode.INVALID, ExitCode.BLOCKED):
+        if code in codes:
+            return code
+    return ExitCode.GOOD
+
+
+def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
+    """The names most like ``name``, best first; ties in alphabetical order."""
+    pool = sorted(set(names))
+    folded: dict[str, list[str]] = {}
+    for n in pool:
+        folded.setdefault(n.casefold(), []).append(n)
+    close = difflib.get_close_matches(name.casefold(), folded, n=limit, cutoff=0.6)
+    found = [n for c in close for n in folded[c]]
+    found += [n for n in pool if n not in found and name and (name.casefold() in n.casefold())]
+    return found[:limit]
+
+
+def listing(names: Iterable[str], limit: int = 8) -> str:
+    """``'a', 'b' and 3 more``."""
+    pool = list(names)
+    shown = [repr(n) for n in pool[:limit]]
+    if len(pool) > limit:
+        return ", ".join(shown) + f" and {len(pool) - limit} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def did_you_mean(name: str, names: Sequence[str] | Iterable[str], *, what: str = "there are") -> str | None:
+    """A hint that names the nearest names or, where none is near, what there is."""
+    pool = sorted(set(names))
+    close = nearest(name, pool)
+    if close:
+        return "did you mean " + " or ".join(repr(n) for n in close) + "?"
+    return f"{what} {listing(pool)}" if pool else None

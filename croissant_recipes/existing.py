@@ -1,0 +1,198 @@
+"""A Croissant that already lies where a build will write, and what others did to it since the last build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from croissant_recipes import build_record, serialize, tables
+from croissant_recipes.build_record import RECORD_FILE, BuildRecord
+from croissant_recipes.codes import Code
+from croissant_recipes.content import METADATA, Content
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.schema import RECORD_SETS
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Existing:
+    """The Croissant that is there.
+
+    Attributes:
+        files: Its bytes by name.
+        manifest: Its metadata document.
+        tables: A record table for every record set.
+        record: What the build that wrote it noted, ``None`` when none did.
+    """
+
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    record: BuildRecord | None
+
+
+def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
+    """Read the files of a Croissant folder. ``None`` when there is no ``metadata.json``.
+
+    Raises:
+        DiagnosticError: ``Code.FOREIGN`` when what is there is no Croissant that can be read.
+    """
+    if METADATA not in files:
+        return None
+    try:
+        document = json.loads(files[METADATA])
+        if not isinstance(document, dict):
+            raise ValueError(f"{METADATA} holds no object")  # noqa: TRY004 - told like any other content
+        found = {
+            name: serialize.read_csv(files[r.csv_name], name)[0] if r.csv_name in files else tables.records(name)
+            for name, r in RECORD_SETS.items()
+        }
+    except ValueError as error:
+        message = f"what lies at {place} cannot be read as a copick Croissant: {error}"
+        hint = "build elsewhere with --output, or replace it with --force"
+        raise DiagnosticError(Diagnostic(Code.FOREIGN, message, hint=hint)) from error
+    record = build_record.parse(files[RECORD_FILE]) if RECORD_FILE in files else None
+    return Existing(files, document, found, record)
+
+
+@dataclass(frozen=True)
+class TableDrift:
+    """What others changed in one record set: rows that they added or changed, and digests of keys they removed."""
+
+    added: pd.DataFrame
+    changed: pd.DataFrame
+    removed: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(len(self.added) or len(self.changed) or self.removed)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What others changed in a built Croissant.
+
+    Attributes:
+        tables: By record set, only those that drifted.
+        metadata: Whether the dataset-level metadata was edited.
+        config: Whether ``copick:config`` was edited.
+    """
+
+    tables: Mapping[str, TableDrift]
+    metadata: bool
+    config: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.metadata or self.config)
+
+
+def drift(existing: Existing) -> Drift:
+    """What differs from what the last build wrote there."""
+    record = existing.record
+    assert record is not None
+    drifted: dict[str, TableDrift] = {}
+    for name, schema in RECORD_SETS.items():
+        data = existing.files.get(schema.csv_name)
+        if data is not None and hashlib.sha256(data).hexdigest() == record.files.get(schema.csv_name):
+            continue
+        found = _table_drift(name, existing.tables[name], record.rows.get(name, {}))
+        if found:
+            drifted[name] = found
+    return Drift(
+        drifted,
+        build_record.metadata_digest(existing.manifest) != record.metadata,
+        build_record.config_digest(existing.manifest) != record.config,
+    )
+
+
+def _table_drift(record_set: str, table: pd.DataFrame, written: Mapping[str, str]) -> TableDrift:
+    keys, rows = build_record.digests(record_set, table)
+    added = [k not in written for k in keys]
+    changed = [k in written and written[k] != r for k, r in zip(keys, rows, strict=True)]
+    return TableDrift(table[added], table[changed], frozenset(written) - frozenset(keys))
+
+
+def drift_diagnostic(found: Drift, planned: Content, place: str) -> Diagnostic:
+    """What to tell of drift that nobody decided about."""
+    notes: list[str] = []
+    for name, changes in found.tables.items():
+        removed = _planned_rows(name, planned.tables[name], changes.removed)
+        for sign, rows, n in (
+            ("+", changes.added, len(changes.added)),
+            ("~", changes.changed, len(changes.changed)),
+            ("-", removed, len(changes.removed)),
+        ):
+            notes += _shown(name, sign, rows, n)
+    if found.config:
+        notes.append("~ metadata.json: copick:config")
+    if found.metadata:
+        notes.append("~ metadata.json: dataset metadata")
+    return Diagnostic(
+        Code.DRIFT,
+        f"{place} changed since it was built",
+        hint="keep these changes with --on-drift keep, or lose them with --on-drift discard",
+        notes=tuple(notes),
+    )
+
+
+def _planned_rows(record_set: str, table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
+    if not keys:
+        return table.iloc[:0]
+    return table[[k in keys for k in build_record.digests(record_set, table)[0]]]
+
+
+def _shown(name: str, sign: str, rows: pd.DataFrame, n: int) -> list[str]:
+    key = list(RECORD_SETS[name].key)
+    lines = [f"{sign} {name}: {', '.join(map(str, row))}" for row in rows[key].head(_SHOWN).itertuples(index=False)]
+    if n > len(lines):
+        lines.append(f"{sign} {name}: {n - len(lines)} more rows" if lines else f"{sign} {name}: {n} rows")
+    return lines
+
+
+def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
+    """The plan with what others changed: their rows added and changed, their removals removed, their objects and
+    metadata kept."""
+    merged = dict(planned.tables)
+    for name, changes in found.tables.items():
+        key = list(RECORD_SETS[name].key)
+        table = merged[name]
+        if changes.removed:
+            table = table[[k not in changes.removed for k in build_record.digests(name, table)[0]]]
+        stacked = tables.concat([table, changes.changed, changes.added])
+        merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
+    result = replace(planned, tables=merged)
+    if found.config:
+        result = replace(result, config=_keep_objects(planned.config, existing.manifest.get("copick:config")))
+    if found.metadata:
+        result = replace(result, dataset=None, base=existing.manifest)
+    return result
+
+
+def _keep_objects(config: Mapping[str, Any], theirs: object) -> dict[str, Any]:
+    entries: Sequence[Mapping[str, Any]] = theirs.get("pickable_objects", []) if isinstance(theirs, Mapping) else []
+    by_name = {o["name"]: o for o in config["pickable_objects"]}
+    by_name.update({o["name"]: o for o in entries})
+    return {**config, "pickable_objects": list(by_name.values())}
+
+
+def foreign_diagnostic(existing: Existing, place: str) -> Diagnostic:
+    """What to tell of a Croissant that this tool did not write."""
+    held = [f"{len(t)} {name}" for name, t in existing.tables.items() if len(t)]
+    return Diagnostic(
+        Code.FOREIGN,
+        f"{place} holds a Croissant that croissant-recipe did not write ({', '.join(held) or 'empty'})",
+        hint="build elsewhere with --output, start from it with `base:`, or replace it with --force",
+        notes=(f"it is called {existing.manifest.get('name')!r}",) if existing.manifest.get("name") else (),
+    )
+
+
+def stale_files(existing: Existing | None, files: Mapping[str, bytes]) -> list[str]:
+    """Files of an earlier build that the new one no longer has."""
+    if existing is None or existing.record is None:
+        return []
+    return sorted(name for name in existing.record.files if name not in files and name in existing.files)

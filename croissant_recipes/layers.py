@@ -1,0 +1,266 @@
+"""One layer over one inventory: what it selects, renames and names. Pure functions over tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from croissant_recipes import collisions, matching, naming
+from croissant_recipes.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
+from croissant_recipes.codes import Code
+from croissant_recipes.collisions import Collision
+from croissant_recipes.diagnostics import Diagnostic, did_you_mean, nearest
+from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.sources.base import Inventory
+
+RENAMED_COLUMNS: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
+    "tomo_types": (("tomograms", "tomo_type", "portal_tomo_type"), ("features", "tomo_type", None)),
+    "objects": (
+        ("picks", "object_name", None),
+        ("meshes", "object_name", None),
+        ("segmentations", "name", None),
+        ("objects", "name", None),
+    ),
+}
+"""What each rename map reaches: artifact type, column, and the column that keeps a portal row's old name."""
+
+
+@dataclass(frozen=True)
+class SelectorReport:
+    """What one selector matched."""
+
+    artifact: str
+    text: str
+    role: str
+    matched: int
+
+
+@dataclass(frozen=True)
+class RenameReport:
+    """How many rows one entry of a rename map reached."""
+
+    kind: str
+    old: str
+    new: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """What a layer contributes.
+
+    Attributes:
+        spec: The layer.
+        tables: One artifact table per type, no two rows of one key.
+        selectors, renames: What each did.
+        collisions: Rows that ended up with one key.
+        run_names: New run names by old, where they differ.
+        diagnostics: What is wrong.
+    """
+
+    spec: LayerSpec
+    inventory: Inventory
+    tables: Mapping[str, pd.DataFrame]
+    selectors: tuple[SelectorReport, ...] = ()
+    renames: tuple[RenameReport, ...] = ()
+    collisions: tuple[Collision, ...] = ()
+    run_names: Mapping[str, str] | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
+    """Select, name and rename the artifacts that a layer takes from what its source holds."""
+    worker = _Layer(spec, inventory)
+    worker.select_runs()
+    for artifact in ARTIFACT_TYPES[1:]:
+        worker.select(artifact)
+    worker.name_sessions()
+    for kind, names in (("tomo_types", spec.rename_tomo_types), ("objects", spec.rename_objects)):
+        worker.rename(kind, names)
+    worker.name_runs()
+    worker.resolve_collisions()
+    return replace(
+        LayerRows(spec, inventory, worker.tables),
+        selectors=tuple(worker.selectors),
+        renames=tuple(worker.renames),
+        collisions=tuple(worker.collisions),
+        run_names=worker.run_names,
+        diagnostics=tuple(worker.found),
+    )
+
+
+class _Layer:
+    def __init__(self, spec: LayerSpec, inventory: Inventory) -> None:
+        self.spec = spec
+        self.inventory = inventory
+        self.tables: dict[str, pd.DataFrame] = {}
+        self.selectors: list[SelectorReport] = []
+        self.renames: list[RenameReport] = []
+        self.collisions: list[Collision] = []
+        self.run_names: Mapping[str, str] = {}
+        self.found: list[Diagnostic] = list(inventory.diagnostics)
+
+    # Selecting
+
+    def select_runs(self) -> None:
+        runs = self.inventory.table("runs")
+        answers = [runs]
+        if "run_alias" in runs:
+            answers.append(runs.assign(name=runs["run_alias"]))
+        mask = self._mask(self.spec.filters["runs"], answers)
+        self.tables["runs"] = runs[mask].reset_index(drop=True)
+
+    def select(self, artifact: str) -> None:
+        table = self.inventory.table(artifact)
+        kept = self.tables["runs"]["name"]
+        if artifact != "objects" and len(kept) < len(self.inventory.table("runs")):
+            table = table[table["run"].isin(set(kept))]
+        chosen = self.spec.filters[artifact]
+        mask = self._mask(chosen, [table])
+        self.tables[artifact] = table[mask].reset_index(drop=True)
+        if (chosen.where or chosen.authors) and not len(table) and not self.spec.allow_empty:
+            self._nothing_there(chosen)
+
+    def _mask(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> np.ndarray:
+        """Rows to keep. ``answers`` are the table once per name that its rows answer to."""
+        n = len(answers[0])
+        if chosen.take is Take.NONE:
+            return np.zeros(n, dtype=bool)
+        mask = np.ones(n, dtype=bool)
+        if chosen.take is Take.SELECTED:
+            mask = self._union(chosen.select, "select", chosen, answers)
+        if chosen.exclude:
+            mask &= ~self._union(chosen.exclude, "exclude", chosen, answers)
+        return mask
+
+    def _union(
+        self, selectors: Sequence[PlacedSelector], role: str, chosen: TypeFilter, answers: Sequence[pd.DataFrame]
+    ) -> np.ndarray:
+        total = np.zeros(len(answers[0]), dtype=bool)
+        for placed in selectors:
+            one = np.zeros(len(total), dtype=bool)
+            for table in answers:
+                one |= matching.match(placed.selector, table)
+            matched = int(one.sum())
+            self.selectors.append(SelectorReport(chosen.artifact, placed.text, role, matched))
+            # Where `where` or `authors` leave nothing, that is what is reported, not each selector over nothing.
+            if not matched and not self.spec.allow_empty and (len(total) or not (chosen.where or chosen.authors)):
+                self._no_match(placed, chosen, answers)
+            total |= one
+        return total
+
+    def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> None:
+        there = [name for table in answers for name in matching.names(chosen.artifact, table)]
+        there = there or list(self.inventory.vocabulary.get(chosen.artifact, ()))
+        of = f"source {self.spec.source!r}" if chosen.artifact == "runs" else f"the runs of source {self.spec.source!r}"
+        self.found.append(
+            Diagnostic(
+                Code.NO_MATCH,
+                f"{placed.text!r} matches no {_ONE[chosen.artifact]} in {of}",
+                span=placed.span,
+                hint=_nearest_selectors(placed, there) or f"it has no {chosen.artifact} at all",
+            )
+        )
+
+    def _nothing_there(self, chosen: TypeFilter) -> None:
+        """No row satisfies ``where`` and ``authors``: say which part is to blame where that can be told."""
+        known = self.inventory.vocabulary.get(f"{chosen.artifact}.authors", ())
+        for author, span in zip(chosen.authors, chosen.author_spans, strict=True):
+            if known and author not in known:
+                message = f"no {_ONE[chosen.artifact]} of source {self.spec.source!r} has the author {author!r}"
+                self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=did_you_mean(author, known)))
+                return
+        conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
+        span = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
+        message = f"no {_ONE[chosen.artifact]} of source {self.spec.source!r} has " + " and ".join(conditions)
+        there = self.inventory.vocabulary.get(chosen.artifact, ())
+        hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
+        self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=hint))
+
+    # Naming
+
+    def name_sessions(self) -> None:
+        template = self.spec.session_id
+        if template is None:
+            return
+        for artifact in ("picks", "segmentations"):
+            table, problems = naming.name_sessions(self.tables[artifact], template, self.spec.span)
+            self.tables[artifact] = table
+            self.found += problems
+
+    def name_runs(self) -> None:
+        if self.spec.run_name is None:
+            return
+        names, problems = naming.run_names(self.tables["runs"], self.spec.run_name, self.spec.span)
+        self.found += problems
+        self.run_names = {old: new for old, new in names.items() if old != new}
+        for artifact, table in self.tables.items():
+            column = "name" if artifact == "runs" else "run"
+            if column in table and artifact != "objects":
+                self.tables[artifact] = table.assign(**{column: naming.mapped(table[column], names)})
+
+    def rename(self, kind: str, names: Sequence[NewName]) -> None:
+        if not names:
+            return
+        reached = RENAMED_COLUMNS[kind]
+        there = self._names_there(kind)
+        mapping = {n.old: n.new for n in names}
+        rows = dict.fromkeys(mapping, 0)
+        for artifact, column, keeps in reached:
+            table = self.tables[artifact]
+            for old, count in table[column].value_counts().items():
+                if old in rows:
+                    rows[old] += int(count)
+            self.tables[artifact] = naming.renamed(table, column, mapping, keeps)
+        for name in names:
+            self.renames.append(RenameReport(kind, name.old, name.new, rows[name.old]))
+            if name.old not in there and not self.spec.allow_empty:
+                what = "tomogram type" if kind == "tomo_types" else "object"
+                message = f"{name.old!r} names no {what} in source {self.spec.source!r}"
+                hint = did_you_mean(name.old, there) or f"the layer takes nothing that has a {what}"
+                self.found.append(Diagnostic(Code.RENAME_UNKNOWN, message, span=name.span, hint=hint))
+
+    def _names_there(self, kind: str) -> set[str]:
+        there = {
+            str(v) for artifact, column, _ in RENAMED_COLUMNS[kind] for v in self.inventory.table(artifact)[column]
+        }
+        if kind == "objects":
+            there |= {str(o["name"]) for o in self.inventory.objects}
+        return there | set(self.inventory.vocabulary.get(kind, ()))
+
+    # Collisions
+
+    def resolve_collisions(self) -> None:
+        for artifact in ARTIFACT_TYPES:
+            policy = "error" if artifact == "runs" else self.spec.on_collision
+            self.tables[artifact], found = collisions.resolve(artifact, self.tables[artifact], policy)
+            self.collisions += found
+            if found and policy == "error":
+                self.found.append(collisions.diagnostic(self.spec, artifact, found))
+
+
+_ONE = {
+    "runs": "run",
+    "tomograms": "tomogram",
+    "features": "features",
+    "picks": "picks",
+    "meshes": "mesh",
+    "segmentations": "segmentation",
+    "objects": "density map",
+}
+
+
+def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | None:
+    """A hint for a selector without a match: nearest whole names, else names that start most alike, else what is there."""
+    close = nearest(placed.text, there)
+    if not close:
+        head = placed.text.removeprefix("re:").split("@")[0].split(":")[0]
+        heads = {t.split("@")[0].split(":")[0] for t in there}
+        close_heads = nearest(head, heads)
+        close = [t for t in sorted(set(there)) if t.split("@")[0].split(":")[0] in close_heads][:3]
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return did_you_mean(placed.text, there)

@@ -1,0 +1,89 @@
+"""Layers, one over the other: the later row of a key wins, runs are filled in field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from croissant_recipes import tables
+from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.tables import ARTIFACT_KEYS
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Rows of an earlier layer that a later one replaces.
+
+    Attributes:
+        artifact: Their type.
+        earlier, later: Positions in the list of layers that was merged.
+        keys: Their keys, sorted.
+    """
+
+    artifact: str
+    earlier: int
+    later: int
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The union of layers.
+
+    Attributes:
+        tables: One artifact table per type, sorted by key, with a column ``layer``: the position of the layer that
+            each row comes from.
+        added: How many keys each layer brought that were not there before, by type.
+        replacements: What later layers replaced.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    added: tuple[Mapping[str, int], ...]
+    replacements: tuple[Replacement, ...]
+
+
+def merge(layers: Sequence[Mapping[str, pd.DataFrame]]) -> Merged:
+    """Merge the artifact tables of layers, first to last."""
+    merged: dict[str, pd.DataFrame] = {}
+    added: list[dict[str, int]] = [{} for _ in layers]
+    replacements: list[Replacement] = []
+    for artifact in ARTIFACT_TYPES:
+        key = list(ARTIFACT_KEYS[artifact])
+        declared = list(tables.ARTIFACT_COLUMNS[artifact])
+        parts = [layer[artifact][declared].assign(layer=i) for i, layer in enumerate(layers)]
+        stacked = tables.concat(parts)
+        first = ~stacked.duplicated(key)
+        for i, part in enumerate(parts):
+            if len(part):
+                added[i][artifact] = int((first & (stacked["layer"] == i)).sum())
+        if artifact == "runs":
+            merged[artifact] = _fill_runs(stacked)
+            continue
+        replacements += _replacements(artifact, key, stacked)
+        merged[artifact] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
+    return Merged(merged, tuple(added), tuple(replacements))
+
+
+def _fill_runs(stacked: pd.DataFrame) -> pd.DataFrame:
+    """One row per run; of every field the last value that says something, so that no later layer blanks one."""
+    columns = [c for c in stacked.columns if c != "name"]
+    said = stacked.assign(**{c: stacked[c].where(stacked[c] != "") for c in columns if c != "layer"})
+    last = said.groupby("name", sort=True)[columns].last().reset_index()
+    filled = {c: last[c].fillna("").astype("str") for c in columns if c != "layer"}
+    return tables.sort_by(last.assign(**filled)[list(stacked.columns)], ["name"])
+
+
+def _replacements(artifact: str, key: list[str], stacked: pd.DataFrame) -> list[Replacement]:
+    twice = stacked[stacked.duplicated(key, keep=False)]
+    if not len(twice):
+        return []
+    later = twice.groupby(key, sort=False)["layer"].shift(-1)
+    pairs = twice.assign(later=later)[later.notna()]
+    return [
+        Replacement(artifact, int(earlier), int(after), tuple(sorted(group[key].itertuples(index=False, name=None))))
+        for (earlier, after), group in pairs.groupby(["layer", "later"], sort=True)
+    ]

@@ -1,0 +1,40 @@
+"""What a caller can say about a build beside the recipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+def default_jobs() -> int:
+    """How much to have under way at once: files are waited for more than worked on."""
+    return min(32, 4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``plan`` and ``build``; the command's flags of the same names.
+
+    Attributes:
+        params: Parameter values, as text.
+        output: Instead of ``output.project_root``; relative to the working directory.
+        base_url: Instead of ``output.base_url``.
+        file_sha256: Whether the sha256 of picks and meshes is read.
+        jobs: How many files or requests to have under way at once.
+        strict: Whether a value that other readers change is an error.
+        cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
+        on_drift: What happens to changes that others made to a built Croissant.
+        force: Whether a Croissant that croissant-recipe did not write may be replaced.
+    """
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    output: str | None = None
+    base_url: str | None = None
+    file_sha256: bool = True
+    jobs: int = field(default_factory=default_jobs)
+    strict: bool = False
+    cache: Literal["use", "refresh", "offline"] = "use"
+    on_drift: Literal["stop", "keep", "discard"] = "stop"
+    force: bool = False

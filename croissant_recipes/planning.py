@@ -1,0 +1,178 @@
+"""Recipes to plans: opens sources, scans each once however many recipes use it, and reads the files that are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from croissant_recipes import planner
+from croissant_recipes import readers
+from croissant_recipes.checked import CheckedRecipe, LayerSpec
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, in_order
+from croissant_recipes.options import Options
+from croissant_recipes.planner import Base, Plan, Resolution
+from croissant_recipes.recipe import CroissantSource as CroissantSpec
+from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.sources import locations
+from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Source
+from croissant_recipes.sources.opening import open_source
+from croissant_recipes.writing import Output
+
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What planning one recipe came to: a plan, or only diagnostics."""
+
+    checked: CheckedRecipe
+    plan: Plan | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def output_of(checked: CheckedRecipe, options: Options) -> Output:
+    """Where a recipe is built."""
+    if options.output is not None:
+        return Output(locations.locate(options.output, Path.cwd()), checked.recipe.output.fs_args)
+    return Output(locations.locate(checked.recipe.output.project_root, checked.folder), checked.recipe.output.fs_args)
+
+
+def make_plans(
+    recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]], options: Options, progress: Progress
+) -> list[Outcome]:
+    """Plan recipes together. ``recipes`` come with what ``check`` found of them."""
+    session = _Session(options, progress)
+    return session.run(recipes)
+
+
+class _Session:
+    def __init__(self, options: Options, progress: Progress) -> None:
+        self.options = options
+        self.progress = progress
+        self.sources: dict[_Key, Source] = {}
+        self.inventories: dict[tuple[Path, int], Inventory] = {}
+        self.failed: dict[_Key, tuple[Diagnostic, ...]] = {}
+
+    def run(self, recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]]) -> list[Outcome]:
+        self._scan([checked for checked, _ in recipes])
+        resolved: list[tuple[CheckedRecipe, Sequence[Diagnostic], Resolution | None]] = []
+        for checked, found in recipes:
+            try:
+                resolved.append((checked, found, self._resolve(checked)))
+            except DiagnosticError as error:
+                resolved.append((checked, [*found, *error.diagnostics], None))
+        facts = self._read_files([r for _, _, r in resolved if r is not None])
+        return [self._finish(checked, found, resolution, facts) for checked, found, resolution in resolved]
+
+    def _scan(self, recipes: Sequence[CheckedRecipe]) -> None:
+        wanted: dict[_Key, list[tuple[CheckedRecipe, LayerSpec]]] = {}
+        for checked in recipes:
+            for spec in checked.layers:
+                wanted.setdefault(_key(checked, spec.source), []).append((checked, spec))
+        for key, users in wanted.items():
+            checked, spec = users[0]
+            try:
+                source = open_source(
+                    spec.source,
+                    checked.recipe.sources[spec.source],
+                    checked.folder,
+                    jobs=self.options.jobs,
+                    cache=self.options.cache,
+                )
+                scanned = source.scan([layer for _, layer in users], self.progress)
+            except DiagnosticError as error:
+                self.failed[key] = error.diagnostics
+                continue
+            self.sources[key] = source
+            for (owner, layer), inventory in zip(users, scanned, strict=True):
+                self.inventories[owner.path, layer.index] = inventory
+
+    def _resolve(self, checked: CheckedRecipe) -> Resolution:
+        failures = [
+            replace(d, span=d.span or checked.document.key_span("sources", name))
+            for name in checked.recipe.sources
+            for d in self.failed.get(_key(checked, name), ())
+        ]
+        base = None
+        try:
+            base = self._base(checked)
+        except DiagnosticError as error:
+            failures += [replace(d, span=d.span or checked.document.value_span("base")) for d in error.diagnostics]
+        if failures:
+            raise DiagnosticError(*failures)
+        return planner.resolve(checked, [self.inventories[checked.path, s.index] for s in checked.layers], base)
+
+    def _base(self, checked: CheckedRecipe) -> Base | None:
+        if checked.recipe.base is None:
+            return None
+        from croissant_recipes.sources.croissant import CroissantSource
+
+        output = checked.recipe.output
+        same_place = locations.protocol(checked.recipe.base) == locations.protocol(output.project_root)
+        spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_place else {})
+        source = CroissantSource("base", spec, checked.folder, jobs=self.options.jobs)
+        existing = source.read(self.progress)
+        inventory = source.inventory(existing)
+        base_url = existing.manifest.get("copick:baseUrl") or None
+        return Base(inventory, existing.tables["voxel_spacings"], base_url, _csv_base(existing.manifest))
+
+    def _read_files(self, resolutions: Sequence[Resolution]) -> dict[_Key, Mapping[tuple[str, str], FileFacts]]:
+        needed: dict[_Key, dict[tuple[str, str], None]] = {}
+        for resolution in resolutions:
+            for name, files in resolution.files.items():
+                needed.setdefault(_key(resolution.checked, name), {}).update(dict.fromkeys(files))
+        return {
+            key: self.sources[key].read_files(list(files), sha256=self.options.file_sha256, progress=self.progress)
+            for key, files in needed.items()
+            if files
+        }
+
+    def _finish(
+        self,
+        checked: CheckedRecipe,
+        found: Sequence[Diagnostic],
+        resolution: Resolution | None,
+        facts: Mapping[_Key, Mapping[tuple[str, str], FileFacts]],
+    ) -> Outcome:
+        if resolution is None:
+            return Outcome(checked, None, in_order(found))
+        by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
+        root = output_of(checked, self.options).project_root
+        plan = planner.finish(resolution, by_name, root, self.options.base_url)
+        return Outcome(checked, plan, in_order([*found, *plan.diagnostics]))
+
+
+def _key(checked: CheckedRecipe, name: str) -> _Key:
+    """What makes two sources one: the same entry, resolved from the same folder."""
+    return str(checked.folder.resolve()), checked.recipe.sources[name].model_dump_json()
+
+
+def _csv_base(manifest: Mapping[str, object]) -> str | None:
+    """The http(s) URL above ``Croissant/`` that an existing manifest names its CSVs below."""
+    entries = manifest.get("distribution")
+    ending = f"/Croissant/{RECORD_SETS['runs'].csv_name}"
+    for entry in entries if isinstance(entries, list) else []:
+        url = str(entry.get("contentUrl", "")) if isinstance(entry, dict) else ""
+        if url.startswith(("http://", "https://")) and url.endswith(ending):
+            return url[: -len(ending)]
+    return None
+
+
+def reader_diagnostics(files: Mapping[str, bytes], *, parquet: bool, strict: bool) -> list[Diagnostic]:
+    """What copick's and mlcroissant's own readers would change, found in the bytes themselves."""
+    found = []
+    for name, schema in RECORD_SETS.items():
+        backed = parquet and schema.parquet_name in files
+        data = files[schema.parquet_name] if backed else files[schema.csv_name]
+        for change in readers.changed_values(name, data, parquet=backed):
+            others = f" (and {change.rows - 1} more rows)" if change.rows > 1 else ""
+            message = (
+                f"{schema.csv_name} row {change.row}, column {change.column}: {change.readers} read "
+                f"{change.written!r} as {change.read}{others}"
+            )
+            hint = f"{change.consequence}; `output: {{parquet: true}}` lets them read it exactly"
+            severity = Severity.ERROR if strict else Severity.WARNING
+            found.append(Diagnostic(Code.READERS_CHANGE, message, severity, hint))
+    return found

@@ -1,0 +1,42 @@
+"""Final artifact tables to the record tables of a Croissant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from croissant_recipes import tables
+from croissant_recipes.schema import RECORD_SETS, SEGMENTATION_RECORD_SETS
+
+
+def from_artifacts(artifacts: Mapping[str, pd.DataFrame], kept_spacings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A record table for every record set, each sorted by key.
+
+    Args:
+        artifacts: One artifact table per type, with ``url``.
+        kept_spacings: Voxel-spacing rows that are there whatever the artifacts say (those of a base).
+    """
+    final: dict[str, pd.DataFrame] = {}
+    for name, schema in RECORD_SETS.items():
+        if name == "voxel_spacings":
+            table = voxel_spacings(artifacts, kept_spacings)
+        elif schema.artifact == "segmentations":
+            table = _segmentations(name, artifacts["segmentations"])
+        else:
+            table = artifacts[name]
+        final[name] = tables.sort_by(table[list(schema.columns)], schema.key)
+    return final
+
+
+def _segmentations(record_set: str, table: pd.DataFrame) -> pd.DataFrame:
+    types = [t for t, name in SEGMENTATION_RECORD_SETS.items() if name == record_set]
+    chosen = table[table["segmentation_type"].isin(types)]
+    return chosen.assign(is_multilabel=chosen["segmentation_type"] == "multilabel")
+
+
+def voxel_spacings(artifacts: Mapping[str, pd.DataFrame], kept: pd.DataFrame) -> pd.DataFrame:
+    """One row for each (run, voxel size) that a tomogram, a feature or a segmentation has."""
+    columns = list(RECORD_SETS["voxel_spacings"].columns)
+    parts = [artifacts[a][columns] for a in ("tomograms", "features", "segmentations")]
+    return tables.concat([kept[columns], *parts]).drop_duplicates(ignore_index=True)

@@ -1,0 +1,127 @@
+"""What every source gives the compiler. Sources are the only place that reads artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+
+from croissant_recipes import tables
+from croissant_recipes.checked import LayerSpec
+from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.schema import ARTIFACT_TYPES
+
+
+@dataclass(frozen=True)
+class Root:
+    """A place below which artifacts lie.
+
+    Attributes:
+        location: Absolute local path or URL, without credentials and without a trailing slash.
+        primary: Whether the recipe's ``base_url`` of the source stands for this place. An overlay beside a static
+            root is not primary.
+        base_url: The URL that the place has wherever it is read (a portal bucket, a published Croissant's base),
+            ``None`` where only the recipe can say.
+        reads_files: Whether sha256 and voxel sizes of picks and meshes below it are to be read from the files.
+    """
+
+    location: str
+    primary: bool = True
+    base_url: str | None = None
+    reads_files: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that a source made, for ``plan -v``."""
+
+    what: str
+    rows: int
+    bytes: int
+    cached: bool = False
+    age_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a source holds for one layer.
+
+    Attributes:
+        tables: One artifact table per artifact type (see ``croissant_recipes.tables``). A portal source has already
+            applied ``where``, ``authors`` and the layer's ``runs``; other filters the compiler applies itself.
+            Columns named ``annotation.<field>`` (picks, segmentations) and ``run.<field>`` (runs) feed templates;
+            ``run_alias`` in ``runs`` is a second name that a run answers to.
+        roots: The places that the tables' ``root`` column names.
+        objects: Pickable objects as plain values of copick's ``PickableObject`` fields, in the source's order.
+        config: ``version``, ``user_id``, ``session_id`` of the copick project, where there is one.
+        manifest: The metadata document of an existing Croissant.
+        diagnostics: What the source has to say: names it cannot read back, artifacts it leaves out.
+        vocabulary: Names that are there although the tables leave them out, for hints, by artifact type.
+        requests: What was asked of a server.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    roots: Mapping[str, Root]
+    objects: tuple[Mapping[str, Any], ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+
+    def table(self, artifact: str) -> pd.DataFrame:
+        return self.tables[artifact]
+
+
+def empty_tables() -> dict[str, pd.DataFrame]:
+    """An empty artifact table of every type."""
+    return {artifact: tables.artifacts(artifact) for artifact in ARTIFACT_TYPES}
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known from reading a picks or mesh file.
+
+    Attributes:
+        sha256: Hex digest of the bytes, ``""`` when it was not asked for.
+        voxel_size: ``voxel_spacing`` of a picks file in Å, NaN where it says none.
+        problem: Why the file could not be read, ``""`` where it could.
+    """
+
+    sha256: str = ""
+    voxel_size: float = float("nan")
+    problem: str = ""
+
+
+class Task(Protocol):
+    """Work under way, shown to whoever waits."""
+
+    def advance(self, steps: int = 1) -> None: ...
+
+    def extend(self, steps: int) -> None:
+        """More work than first said has come up."""
+
+
+class Progress(Protocol):
+    """Where sources report long work."""
+
+    def task(self, what: str, total: int | None) -> AbstractContextManager[Task]: ...
+
+
+class Source(Protocol):
+    """A place that artifacts come from."""
+
+    def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
+        """One inventory per layer, in order; layers may share one. Reads in bulk and only what the layers ask for.
+
+        Raises:
+            DiagnosticError: The source cannot be read (``Code.UNREACHABLE``) or is not usable.
+        """
+
+    def read_files(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """Facts of picks and mesh files, given as (root, path), each file read at most once."""

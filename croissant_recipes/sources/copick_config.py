@@ -1,0 +1,123 @@
+"""copick's JSON configs: read, checked as copick checks them, and told apart."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
+from croissant_recipes.sources.access import read_bytes, reading
+from croissant_recipes.sources.locations import locate, locate_beside, parent, strip_credentials
+
+CONFIG_TYPES = ("filesystem", "cryoet_data_portal", "mlcroissant")
+
+_FACTS = ("version", "user_id", "session_id")
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """A config file.
+
+    Attributes:
+        source: The source's name, for messages.
+        location: Absolute local path or URL of the file.
+        config_type: One of ``CONFIG_TYPES``.
+        values: The file's content. It may hold credentials.
+    """
+
+    source: str
+    location: str = field(repr=False)
+    config_type: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """How messages name the file."""
+        return f"source {self.source!r}: copick config {strip_credentials(self.location)}"
+
+    def place(self, key: str) -> str | None:
+        """The absolute local path or URL that a key gives, ``None`` where it gives none. Relative ones, ``local://``
+        too, start at the config's folder."""
+        value = self.values.get(key)
+        return locate_beside(value, parent(self.location)) if value else None
+
+    def fs_args(self, key: str) -> Mapping[str, Any]:
+        return self.values.get(key) or {}
+
+    def refuse(self, problems: Sequence[tuple[str, str | None]]) -> DiagnosticError:
+        """The error that tells of problems with the file (each with a hint)."""
+        return DiagnosticError(*(Diagnostic(Code.CONFIG, f"{self.shown}: {p}", hint=h) for p, h in problems))
+
+
+def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
+    """Reads a config, without checking more than its type.
+
+    Args:
+        source: The source's name.
+        value: Path relative to ``folder``, or a URL.
+        folder: The recipe's folder.
+
+    Raises:
+        DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CONFIG`` if it is no config.
+    """
+    location = locate(value, folder)
+    with reading(f"source {source!r}: copick config", location, {}):
+        data = read_bytes(location, {})
+    unread = ProjectConfig(source, location, "", {})
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise unread.refuse([(f"it is not JSON: {error}", None)]) from None
+    if not isinstance(values, dict):
+        raise unread.refuse([("it is no JSON object", "a copick config holds pickable_objects and overlay_root")])
+    # As copick takes it.
+    config_type = values.get("config_type", "filesystem")
+    if config_type not in CONFIG_TYPES:
+        hint = did_you_mean(str(config_type), CONFIG_TYPES, what="the types are")
+        raise unread.refuse([(f"config_type {config_type!r} is unknown", hint)])
+    return ProjectConfig(source, location, config_type, values)
+
+
+def checked_by(config: ProjectConfig, model: Any) -> Any:
+    """The config as copick's model of its type.
+
+    Raises:
+        DiagnosticError: ``CONFIG``, one for each thing that copick refuses.
+    """
+    from pydantic import ValidationError
+
+    try:
+        with warnings.catch_warnings():
+            # copick warns of each name that it then refuses.
+            warnings.simplefilter("ignore")
+            made = model.model_validate(dict(config.values))
+    except ValidationError as error:
+        raise config.refuse([_problem(e) for e in error.errors(include_url=False, include_input=False)]) from None
+    names = [o.name for o in made.pickable_objects]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise config.refuse([(f"pickable object {n!r} stands there twice", "remove one of them") for n in twice])
+    return made
+
+
+def plain_objects(objects: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
+    """copick's ``PickableObject`` values as plain JSON values."""
+    return tuple(o.model_dump(mode="json") for o in objects)
+
+
+def facts(model: Any) -> dict[str, Any]:
+    """What an inventory tells of a config."""
+    return {key: getattr(model, key) for key in _FACTS}
+
+
+def _problem(error: Mapping[str, Any]) -> tuple[str, str | None]:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{where} is missing", None
+    text = str(error["msg"]).removeprefix("Assertion failed, ").removeprefix("Value error, ")
+    return f"{where}: {text}" if where else text, None

@@ -1,0 +1,117 @@
+"""The source ``croissant``: an existing Croissant, its rows as artifact tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from croissant_recipes import recipe, tables
+from croissant_recipes.checked import LayerSpec
+from croissant_recipes.schema import SEGMENTATION_RECORD_SETS
+from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
+from croissant_recipes.sources.croissant_files import ExistingCroissant, read_croissant
+from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.sources.locations import is_local, locate, strip_credentials
+
+__all__ = ["CroissantSource", "ExistingCroissant", "artifact_tables", "read_croissant", "root_at"]
+
+ROOT = "croissant"
+
+_PROTOCOL = r"^[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://"
+_CONFIG_KEYS = ("version", "user_id", "session_id")
+
+
+class CroissantSource:
+    """An existing Croissant. Nothing is read before it is asked for.
+
+    Args:
+        name: The source's name in the recipe.
+        spec: What the recipe says of it.
+        folder: The recipe's folder.
+        jobs: How many files to read at a time.
+    """
+
+    def __init__(self, name: str, spec: recipe.CroissantSource, folder: Path, jobs: int) -> None:
+        self._name = name
+        self._spec = spec
+        self._folder = folder
+        self._jobs = jobs
+        self._base = ""
+
+    def read(self, progress: Progress) -> ExistingCroissant:
+        """The Croissant as it is.
+
+        Raises:
+            DiagnosticError: See ``read_croissant``.
+        """
+        with progress.task(f"reading {self._name}", 1) as task:
+            existing = read_croissant(self._spec.url, self._folder, self._spec.fs_args, jobs=self._jobs)
+            task.advance()
+        self._base = self._place_of(existing)
+        return existing
+
+    def inventory(self, existing: ExistingCroissant) -> Inventory:
+        """What a Croissant holds, as a source holds it."""
+        return Inventory(
+            tables=artifact_tables(existing.tables),
+            roots={ROOT: root_at(self._place_of(existing))},
+            objects=tuple(existing.config.get("pickable_objects", ())),
+            config={key: existing.config.get(key) for key in _CONFIG_KEYS},
+            manifest=existing.manifest,
+            diagnostics=existing.diagnostics,
+        )
+
+    def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
+        """One inventory for all layers.
+
+        Raises:
+            DiagnosticError: See ``read_croissant``.
+        """
+        return [self.inventory(self.read(progress))] * len(layers)
+
+    def read_files(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
+        roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
+        return FileReader(roots, self._jobs).read(files, sha256=sha256, progress=progress)
+
+    def _place_of(self, existing: ExistingCroissant) -> str:
+        return locate(self._spec.base_url, self._folder) if self._spec.base_url else existing.base_url
+
+
+def root_at(place: str) -> Root:
+    """The root of rows with relative URLs. A URL is the same wherever the Croissant is read; a local path is not."""
+    location = strip_credentials(place)
+    return Root(location, base_url=None if is_local(location) else location)
+
+
+def artifact_tables(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Record tables as artifact tables, sorted by key."""
+    found = {}
+    for artifact, columns in tables.ARTIFACT_COLUMNS.items():
+        table = _segmentations(records) if artifact == "segmentations" else records[artifact]
+        if artifact != "runs":
+            table = _placed(table)
+        found[artifact] = tables.sort_by(table[list(columns)], tables.ARTIFACT_KEYS[artifact])
+    return found
+
+
+def _segmentations(records: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    flagged = records["segmentations"]
+    kinds = flagged["is_multilabel"].map({True: "multilabel", False: "binary"}).astype("str")
+    parts = [flagged.assign(segmentation_type=kinds)]
+    for kind in ("instance", "panoptic"):
+        table = records[SEGMENTATION_RECORD_SETS[kind]]
+        parts.append(table.assign(segmentation_type=pd.Series(kind, index=table.index, dtype="str")))
+    return tables.concat(parts)
+
+
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """With ``root`` and ``path`` for ``url``. copick joins what has no protocol to the base, leading slash or not."""
+    urls = table["url"]
+    absolute = urls.str.contains(_PROTOCOL, regex=True)
+    root = absolute.map({True: "", False: ROOT}).astype("str")
+    return table.assign(root=root, path=urls.where(absolute, urls.str.lstrip("/")).astype("str"))

@@ -1,0 +1,112 @@
+"""copick projects of config type ``mlcroissant``: a Croissant and, where there is one, the overlay on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from croissant_recipes import tables
+from croissant_recipes.checked import LayerSpec
+from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root, empty_tables
+from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
+from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at
+from croissant_recipes.sources.croissant_files import read_croissant
+from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
+from croissant_recipes.sources.project_scan import Other, scan_project
+from croissant_recipes.sources.wanted import Wanted
+
+
+class CroissantProject:
+    """A Croissant that a copick config opens, with the config's overlay.
+
+    Raises:
+        DiagnosticError: ``CONFIG`` if copick would refuse the config.
+    """
+
+    def __init__(self, config: ProjectConfig, jobs: int) -> None:
+        from copick.impl.mlcroissant import CopickConfigMLCroissant
+
+        made = checked_by(config, CopickConfigMLCroissant)
+        self._config = config
+        self._jobs = jobs
+        self._objects = plain_objects(made.pickable_objects)
+        self._facts = facts(made)
+        self._base = ""
+        self._tokens: Tokens = {}
+
+    def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
+        """One inventory for all layers.
+
+        Raises:
+            DiagnosticError: ``UNREACHABLE`` if the Croissant or the overlay cannot be read, ``CROISSANT`` if the
+                Croissant is not usable.
+        """
+        with progress.task(f"reading {self._config.source}", 1) as task:
+            url = self._config.place("croissant_url") or ""
+            existing = read_croissant(url, Path(), self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
+            task.advance()
+        self._base = self._config.place("croissant_base_url") or existing.base_url
+        # copick takes what the Croissant says for what the project is, but not its objects over the config's.
+        objects = self._objects or tuple(existing.config.get("pickable_objects", ()))
+        inventory = Inventory(
+            tables=artifact_tables(existing.tables),
+            roots={ROOT: root_at(self._base)},
+            objects=objects,
+            config={key: _first(existing.config.get(key), value) for key, value in self._facts.items()},
+            manifest=existing.manifest,
+            diagnostics=existing.diagnostics,
+        )
+        if self._config.place("overlay_root"):
+            inventory = self._with_overlay(inventory, Wanted.by(layers), progress)
+        return [inventory] * len(layers)
+
+    def _with_overlay(self, croissant: Inventory, wanted: Wanted, progress: Progress) -> Inventory:
+        root = open_root(self._config, OVERLAY, "overlay", self._jobs)
+        below = dict(croissant.tables)
+        if root.location == self._base:
+            # The overlay is where the Croissant's own files are, and its folders are what copick then goes by.
+            below = {**empty_tables(), "runs": below["runs"]}
+        found = scan_project(self._config.source, [root], wanted, croissant.objects, progress, Other.of(below))
+        self._tokens = found.tokens
+        roots: dict[str, Root] = {**croissant.roots, OVERLAY: root_of(root, primary=False)}
+        return Inventory(
+            tables=lay_over(below, found.tables),
+            roots=roots,
+            objects=croissant.objects,
+            config=croissant.config,
+            manifest=croissant.manifest,
+            diagnostics=(*croissant.diagnostics, *found.diagnostics),
+        )
+
+    def read_files(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """Facts of picks and mesh files, given as (root, path)."""
+        roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
+        if self._config.place("overlay_root"):
+            roots[OVERLAY] = file_root(self._config, "overlay")
+        return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)
+
+
+def lay_over(below: Mapping[str, pd.DataFrame], above: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Artifact tables of which those above win where two have one artifact, except for runs: what is known of a run is
+    known from below. Columns that only those below have are empty in rows from above."""
+    laid = {}
+    for artifact, lower in below.items():
+        upper, key = above[artifact], list(tables.ARTIFACT_KEYS[artifact])
+        first, second = (lower, upper) if artifact == "runs" else (upper, lower)
+        if not len(upper):
+            laid[artifact] = lower
+            continue
+        both = pd.concat([first, second], ignore_index=True).drop_duplicates(key, keep="first")
+        columns = list(lower.columns)
+        texts = [c for c in columns if pd.api.types.is_string_dtype(lower[c])]
+        laid[artifact] = tables.sort_by(both[columns].fillna(dict.fromkeys(texts, "")), key)
+    return laid
+
+
+def _first(*values: object) -> object:
+    return next((v for v in values if v is not None), None)

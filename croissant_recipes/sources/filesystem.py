@@ -1,0 +1,101 @@
+"""copick projects of config type ``filesystem``: what their roots hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from croissant_recipes.checked import LayerSpec
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.sources.access import reading
+from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
+from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
+from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.listing import open_lister
+from croissant_recipes.sources.locations import strip_credentials
+from croissant_recipes.sources.project_scan import ProjectRoot, scan_project
+from croissant_recipes.sources.wanted import Wanted
+
+STATIC, OVERLAY = "static", "overlay"
+
+
+class FilesystemProject:
+    """A project below one root (``overlay``) or two (``static`` and, laid over it, ``overlay``).
+
+    Raises:
+        DiagnosticError: ``CONFIG`` if copick would refuse the config.
+    """
+
+    def __init__(self, config: ProjectConfig, jobs: int) -> None:
+        from copick.impl.filesystem import CopickConfigFSSpec
+
+        made = checked_by(config, CopickConfigFSSpec)
+        self._config = config
+        self._jobs = jobs
+        self._objects = plain_objects(made.pickable_objects)
+        self._facts = facts(made)
+        self._places = _places(config)
+        self._tokens: Tokens = {}
+
+    def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
+        """One inventory for all layers.
+
+        Raises:
+            DiagnosticError: ``UNREACHABLE`` if a root cannot be read.
+        """
+        roots = [open_root(self._config, name, key, self._jobs) for name, key in self._places.items()]
+        _refuse_nothing(self._config, roots[0])
+        found = scan_project(self._config.source, roots, Wanted.by(layers), self._objects, progress)
+        self._tokens = found.tokens
+        inventory = Inventory(
+            tables=found.tables,
+            roots={r.name: root_of(r, primary=r is roots[0]) for r in roots},
+            objects=self._objects,
+            config=self._facts,
+            diagnostics=found.diagnostics,
+        )
+        return [inventory] * len(layers)
+
+    def read_files(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """Facts of picks and mesh files, given as (root, path)."""
+        roots = {name: file_root(self._config, key) for name, key in self._places.items()}
+        return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)
+
+
+def open_root(config: ProjectConfig, name: str, key: str, jobs: int) -> ProjectRoot:
+    """The root that ``<key>_root`` of a config gives.
+
+    Raises:
+        DiagnosticError: ``UNREACHABLE`` if its filesystem cannot be opened.
+    """
+    place = file_root(config, key)
+    with reading(f"source {config.source!r}:", place.location, place.fs_args):
+        return ProjectRoot(name, place.location, place.fs_args, open_lister(place.location, place.fs_args, jobs))
+
+
+def file_root(config: ProjectConfig, key: str) -> FileRoot:
+    """Where files below ``<key>_root`` of a config are read."""
+    return FileRoot(config.place(f"{key}_root") or "", config.fs_args(f"{key}_fs_args"))
+
+
+def root_of(root: ProjectRoot, *, primary: bool) -> Root:
+    return Root(strip_credentials(root.location), primary, reads_files=True)
+
+
+def _places(config: ProjectConfig) -> dict[str, str]:
+    """The config's keys by root, the lower root first."""
+    static, overlay = config.place("static_root"), config.place("overlay_root")
+    return {OVERLAY: "overlay"} if static in (None, overlay) else {STATIC: "static", OVERLAY: "overlay"}
+
+
+def _refuse_nothing(config: ProjectConfig, root: ProjectRoot) -> None:
+    """A root that is not there lists like an empty one: every build would quietly lose all its rows."""
+    with reading(f"source {config.source!r}:", root.location, root.fs_args):
+        entries: list[Any] = next(iter(root.lister.directories([""])))
+    if not entries:
+        place = strip_credentials(root.location)
+        message = f"{config.shown}: its {root.name}_root {place} does not exist, or is empty"
+        raise DiagnosticError(Diagnostic(Code.UNREACHABLE, message, hint=f"correct {root.name}_root, or mount it"))

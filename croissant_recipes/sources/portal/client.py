@@ -1,0 +1,133 @@
+"""The official client's schema and transport, without its classes: one GraphQL request over HTTP."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import cryoet_data_portal
+import orjson
+import requests
+from gql import GraphQLRequest
+from gql.transport.exceptions import TransportConnectionFailed, TransportProtocolError, TransportServerError
+from graphql import DocumentNode, GraphQLError, parse, validate
+
+from croissant_recipes.sources.portal.query import FailedTry, Query
+
+_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+# A request that timed out has waited long already.
+_COST_OF_TIMEOUT = 3
+# A GraphQL error is mostly the same the second time, yet a server in trouble answers with one too.
+_COST_OF_GRAPHQL_ERROR = 3
+_TOO_LARGE = re.compile("timed? ?out|too large|memory", re.IGNORECASE)
+_SHOWN = 300
+
+
+class PortalClient:
+    """Sends queries to one endpoint. Safe to use from several threads, each on a connection of its own."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._client = cryoet_data_portal.Client(url=url)
+        self._timeout = timeout_seconds
+        self._idle: list[_Connection] = []
+        self._documents: dict[str, DocumentNode] = {}
+        self._lock = threading.Lock()
+
+    def send(self, query: Query) -> tuple[Mapping[str, Any], int]:
+        """The ``data`` of the answer, and the answer's size in bytes.
+
+        Raises:
+            FailedTry: There is no answer, or not a good one.
+        """
+        request = GraphQLRequest(self._document(query), variable_values=dict(query.variables))
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = _Connection(self._client.get_client().transport, self._timeout)
+        try:
+            answer = connection.send(request)
+        except FailedTry:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return answer
+
+    def close(self) -> None:
+        with self._lock:
+            connections, self._idle = self._idle, []
+        for connection in connections:
+            connection.close()
+
+    def _document(self, query: Query) -> DocumentNode:
+        with self._lock:
+            document = self._documents.get(query.text)
+            if document is None:
+                document = parse(query.text)
+                if problems := validate(self._client.schema, document):
+                    reason = f"does not fit the schema of the installed client: {_messages(problems)}"
+                    raise FailedTry(reason, cost=None, may_be_too_large=False)
+                self._documents[query.text] = document
+        return document
+
+
+class _Connection:
+    """The official client's transport on one kept-open connection."""
+
+    def __init__(self, transport: Any, timeout_seconds: float) -> None:
+        # Its own retries know nothing of truncated answers, and it would wait forever for a silent server.
+        transport.retries = 0
+        transport.default_timeout = timeout_seconds
+        transport.json_deserialize = self._read
+        transport.connect()
+        self._transport = transport
+        self._size = 0
+
+    def send(self, request: GraphQLRequest) -> tuple[Mapping[str, Any], int]:
+        try:
+            result = self._transport.execute(request)
+        except TransportConnectionFailed as error:
+            if isinstance(error.__cause__, requests.exceptions.Timeout):
+                reason = f"no answer within {self._transport.default_timeout:g} s"
+                raise FailedTry(reason, cost=_COST_OF_TIMEOUT, may_be_too_large=True) from error
+            raise FailedTry(_short(error), cost=1, may_be_too_large=not _refused(error)) from error
+        except TransportServerError as error:
+            passing = error.code in _PASSING_STATUS
+            raise FailedTry(_short(error), cost=1 if passing else None, may_be_too_large=passing) from error
+        except TransportProtocolError as error:
+            raise FailedTry("the answer is no whole JSON document", cost=1, may_be_too_large=True) from error
+        if result.errors or result.data is None:
+            reason = f"GraphQL error: {_messages(result.errors or ['no data'])}"
+            too_large = _TOO_LARGE.search(reason) is not None
+            raise FailedTry(reason, cost=_COST_OF_GRAPHQL_ERROR, may_be_too_large=too_large)
+        return result.data, self._size
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _read(self, text: str) -> Any:
+        body = text.encode()
+        self._size = len(body)
+        return orjson.loads(body)
+
+
+def _refused(error: TransportConnectionFailed) -> bool:
+    """Whether no connection came about, so that a smaller query would fare no better."""
+    cause = error.__cause__
+    reason = getattr(cause.args[0], "reason", None) if cause is not None and cause.args else None
+    return isinstance(cause, requests.exceptions.ConnectionError) and reason is not None
+
+
+def _messages(errors: list[Any] | list[GraphQLError]) -> str:
+    texts = [str(e.get("message", e)) if isinstance(e, Mapping) else str(getattr(e, "message", e)) for e in errors]
+    return _cut("; ".join(dict.fromkeys(texts)))
+
+
+def _short(error: Exception) -> str:
+    return _cut(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -1,0 +1,133 @@
+"""Which run is in which split."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from croissant_recipes import matching
+from croissant_recipes.checked import CheckedRecipe, PlacedSelector, SplitRule
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean
+from croissant_recipes.recipe import RandomSplit
+
+
+@dataclass(frozen=True)
+class _Claim:
+    split: str
+    span: Span | None
+
+
+def assign(
+    checked: CheckedRecipe, runs: pd.DataFrame, layer_runs: Sequence[pd.DataFrame]
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """The split of every run, ``""`` for none.
+
+    Args:
+        checked: The recipe.
+        runs: The final runs; splits that they already have (from a base, from a source) are kept unless the recipe
+            says otherwise.
+        layer_runs: The runs of each layer of the recipe, for the layers' own ``split``.
+    """
+    book = _Book(dict(zip(runs["name"], runs["split"], strict=True)))
+    for spec, table in zip(checked.layers, layer_runs, strict=True):
+        names = pd.DataFrame({"name": pd.Series(sorted(set(table["name"])), dtype="str")})
+        book.claim_rules(spec.splits, names, f"{spec.label} has")
+    everything = runs[["name"]]
+    book.claim_rules(checked.assign, everything, "there is")
+    for row in checked.split_rows:
+        book.claim(row.run, row.split, row.span, everything)
+    splits = book.settled()
+    if checked.recipe.splits.random is not None:
+        book.draw(splits, checked.recipe.splits.random, checked.document.key_span("splits", "random"))
+    for pattern in checked.unassign:
+        for name in book.matching(pattern, everything, "there is"):
+            splits[name] = ""
+    return splits, book.found
+
+
+class _Book:
+    def __init__(self, kept: dict[str, str]) -> None:
+        self.kept = kept
+        self.claims: dict[str, _Claim] = {}
+        self.found: list[Diagnostic] = []
+
+    def claim_rules(self, rules: Sequence[SplitRule], runs: pd.DataFrame, where: str) -> None:
+        for rule in rules:
+            for name in self.matching(rule.pattern, runs, where):
+                self._claim(name, rule.split, rule.pattern.span)
+
+    def claim(self, name: str, split: str, span: Span, runs: pd.DataFrame) -> None:
+        if name in self.kept:
+            self._claim(name, split, span)
+        else:
+            self._unknown(name, span, runs, "there is")
+
+    def matching(self, pattern: PlacedSelector, runs: pd.DataFrame, where: str) -> list[str]:
+        names = list(runs["name"][matching.match(pattern.selector, runs)])
+        if not names:
+            self._unknown(pattern.text, pattern.span, runs, where)
+        return names
+
+    def _unknown(self, text: str, span: Span, runs: pd.DataFrame, where: str) -> None:
+        hint = did_you_mean(text, list(runs["name"]))
+        self.found.append(Diagnostic(Code.SPLIT_RUN, f"{where} no run {text!r}", span=span, hint=hint))
+
+    def _claim(self, name: str, split: str, span: Span) -> None:
+        earlier = self.claims.setdefault(name, _Claim(split, span))
+        if earlier.split != split:
+            self.found.append(
+                Diagnostic(
+                    Code.SPLIT_CONFLICT,
+                    f"run {name!r} is in the splits {earlier.split!r} and {split!r}",
+                    span=span,
+                    hint=f"a run has one split; the other is at {earlier.span}",
+                )
+            )
+
+    def settled(self) -> dict[str, str]:
+        return {name: self.claims[name].split if name in self.claims else kept for name, kept in self.kept.items()}
+
+    def draw(self, splits: dict[str, str], random: RandomSplit, span: Span) -> None:
+        """Assign what is left by hash. Runs of a group that are assigned otherwise are pointed out: they leak."""
+        groups = {name: _group(name, random.group) for name in splits}
+        drawn = {group: _drawn(group, random.seed, random.ratios) for group in set(groups.values())}
+        parted: dict[str, set[str]] = {}
+        for name, group in groups.items():
+            if not splits[name]:
+                splits[name] = drawn[group]
+            parted.setdefault(group, set()).add(splits[name])
+        torn = sorted(g for g, names in parted.items() if len(names) > 1)
+        if torn and random.group is not None:
+            message = f"{len(torn)} groups have runs in more than one split, such as {torn[0]!r}"
+            hint = "assign all runs of a group, or none"
+            self.found.append(Diagnostic(Code.SPLIT_CONFLICT, message, Severity.WARNING, hint, span))
+
+
+def _group(name: str, pattern: str | None) -> str:
+    """What runs that stay together have in common: the first group of ``re:…``, else the whole match, else the name."""
+    match = re.match(pattern.removeprefix("re:"), name) if pattern is not None else None
+    if match is None:
+        return name
+    return str(match.group(1) if match.re.groups and match.group(1) is not None else match.group(0))
+
+
+def _drawn(group: str, seed: int, ratios: Mapping[str, float]) -> str:
+    """A split by hash of seed and group: neither other runs nor the order of the ratios can move it."""
+    digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
+    point = int.from_bytes(digest[:8], "big") / 2**64 * sum(ratios.values())
+    names = sorted(n for n in ratios if ratios[n] > 0)
+    for name in names:
+        point -= ratios[name]
+        if point < 0:
+            return name
+    return names[-1]
+
+
+def names_in_order(splits: Mapping[str, str]) -> tuple[str, ...]:
+    """The distinct split names, sorted."""
+    return tuple(sorted({s for s in splits.values() if s}))

@@ -1,0 +1,100 @@
+"""What a commit to a remote store leaves beside the Croissant while it runs, and how to read through it.
+
+``Croissant/.staged/`` holds the new files, then ``journal.json``, whose presence says that the new version is complete
+there. A reader that asks ``staged_view`` sees the old version before the journal exists and the new one from then on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+STAGED = ".staged"
+JOURNAL = "journal.json"
+LOCK = ".lock"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A complete new version.
+
+    Attributes:
+        files: The sha256 of every file, by name.
+        remove: Names that the new version no longer has.
+    """
+
+    files: Mapping[str, str]
+    remove: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], remove: tuple[str, ...]) -> Journal:
+        return cls({name: sha256(data).hexdigest() for name, data in files.items()}, remove)
+
+    def to_bytes(self) -> bytes:
+        record = {"format": _FORMAT, "files": dict(self.files), "remove": list(self.remove)}
+        return json.dumps(record, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Journal | None:
+        """The journal, or None for bytes that are none: one that was being written when its build was killed, say."""
+        try:
+            record = json.loads(data)
+        except ValueError:
+            return None
+        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+            return None
+        files, remove = record.get("files"), record.get("remove")
+        if not isinstance(files, dict) or not isinstance(remove, list):
+            return None
+        if not all(isinstance(n, str) and is_plain(n) for n in [*files, *remove]):
+            return None
+        return cls({name: str(digest) for name, digest in files.items()}, tuple(remove))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is that of one file directly in the directory, and not one that a commit itself uses."""
+    return bool(name) and not set(name) & set("/\\\0") and name not in {".", "..", STAGED, LOCK, JOURNAL}
+
+
+def staged_path(croissant_dir: str, name: str) -> str:
+    return f"{croissant_dir}/{STAGED}/{name}"
+
+
+def read_journal(fs: Any, croissant_dir: str) -> Journal | None:
+    """The journal of a commit that is under way or was killed, if there is one."""
+    try:
+        data = fs.cat_file(staged_path(croissant_dir, JOURNAL))
+    except (FileNotFoundError, PermissionError):
+        # A store that does not let a reader list its objects answers 403 where there is none.
+        return None
+    except Exception as error:
+        if _is_refusal(error):
+            return None
+        raise
+    return Journal.from_bytes(data)
+
+
+def staged_view(fs: Any, croissant_dir: str) -> dict[str, str] | None:
+    """Where to read the files of a remote Croissant while a commit is half done: their paths by name; None: where they
+    always are.
+
+    A commit that ends meanwhile takes the staged files away, and one that begins replaces the others: a reader that
+    finds a file missing, or one whose sha256 is not the one in ``metadata.json``, has to ask again and start over.
+
+    Args:
+        fs: An fsspec filesystem.
+        croissant_dir: The Croissant directory as a path in ``fs``, without a trailing slash.
+    """
+    journal = read_journal(fs, croissant_dir)
+    return None if journal is None else {name: staged_path(croissant_dir, name) for name in journal.files}
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether an HTTP server answered, and said no (fsspec's HTTP errors carry the status)."""
+    status = getattr(error, "status", None)
+    return isinstance(status, int) and 400 <= status < 500

@@ -1,0 +1,203 @@
+"""Committing a Croissant on a local file system: a complete directory is staged, then swapped in.
+
+What is on disk at any moment is told by three names beside each other:
+
+- ``Croissant``: the old version, or the new one; it is replaced in one step.
+- ``.Croissant.new``: the new version while it is staged, the old one after the swap. Either way it is never needed
+  again and a later build throws it away.
+- ``.Croissant.old``: only where the system cannot swap two directories. There ``Croissant`` is renamed to it before the
+  stage is renamed to ``Croissant``. A build killed exactly between the two leaves no ``Croissant``, but a complete old
+  one under this name, which the next build puts back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from croissant_recipes.writing.exchange import exchange
+from croissant_recipes.writing.output import in_commit_order
+
+_READS = 20
+
+
+@dataclass(frozen=True)
+class Places:
+    """The three names, as absolute paths in one real directory."""
+
+    current: str
+    new: str
+    old: str
+
+    @classmethod
+    def below(cls, project_root: str | os.PathLike[str]) -> Places:
+        """Where the Croissant of a project root really lies: a symbolic link at ``Croissant`` is followed and stays."""
+        parent, name = os.path.split(os.path.realpath(os.path.join(project_root, "Croissant")))
+        return cls(*(os.path.join(parent, n) for n in (name, f".{name}.new", f".{name}.old")))
+
+
+def repair(at: Places) -> None:
+    """Puts right what a killed commit left: afterwards only ``current`` exists, old or new, or nothing at all."""
+    _discard(at.new)
+    if not os.path.lexists(at.old):
+        return
+    if os.path.lexists(at.current):
+        _discard_old(at)
+    else:
+        os.rename(at.old, at.current)
+        _sync_directory(os.path.dirname(at.current))
+
+
+def read(at: Places) -> dict[str, bytes]:
+    """The files directly in ``current``, by name; nothing when it does not exist. For a caller that holds the lock."""
+    return _read(at.current) if os.path.lexists(at.current) else {}
+
+
+def peek(at: Places) -> dict[str, bytes] | None:
+    """As ``read``, without lock and without repair: one version even while a build swaps in the next. None if it was
+    replaced again and again while being read."""
+    for _ in range(_READS):
+        source = next((p for p in (at.current, at.old) if os.path.isdir(p)), None)
+        if source is None:
+            # A fallback commit may have ended between the two looks.
+            if os.path.isdir(at.current):
+                continue
+            return {}
+        with suppress(FileNotFoundError):
+            before = _stamp(source)
+            files = _read(source)
+            if _stamp(source) == before:
+                return files
+    return None
+
+
+def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str]) -> None:
+    """Replaces ``current`` by itself with ``files`` added or replaced and ``remove`` taken out, or leaves it as it is.
+
+    Raises:
+        OSError: If it cannot; ``current`` is then as it was.
+    """
+    repair(at)
+    _refuse_unfit(at, {*files, *remove})
+    same = {name for name, data in files.items() if _holds(os.path.join(at.current, name), data)}
+    if len(same) == len(files) and not any(os.path.lexists(os.path.join(at.current, name)) for name in remove):
+        return
+    try:
+        _stage(at, {name: data for name, data in files.items() if name not in same}, remove)
+        _put_in_place(at)
+    except OSError:
+        with suppress(OSError):
+            repair(at)
+        raise
+    # The new version is in place and the build has succeeded; the next one throws away what cannot be removed now.
+    with suppress(OSError):
+        repair(at)
+
+
+def _refuse_unfit(at: Places, names: Collection[str]) -> None:
+    if not os.path.lexists(at.current):
+        return
+    if not os.path.isdir(at.current):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at.current)
+    # A swap asks only the parent for permission; who made the directory read-only meant it.
+    if not os.access(at.current, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), at.current)
+    for name in sorted(names):
+        path = os.path.join(at.current, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+
+
+def _stage(at: Places, files: Mapping[str, bytes], remove: Collection[str]) -> None:
+    os.mkdir(at.new)
+    kept: set[str] = set()
+    if os.path.lexists(at.current):
+        kept = set(os.listdir(at.current)).difference(files, remove)
+        shutil.copymode(at.current, at.new)
+    for name in in_commit_order({*files, *kept}):
+        if name in files:
+            _write(os.path.join(at.new, name), files[name])
+        else:
+            _carry_over(os.path.join(at.current, name), os.path.join(at.new, name))
+    _sync_directory(at.new)
+
+
+def _put_in_place(at: Places) -> None:
+    if not os.path.lexists(at.current):
+        os.rename(at.new, at.current)
+    elif not exchange(at.new, at.current):
+        os.rename(at.current, at.old)
+        os.rename(at.new, at.current)
+    _sync_directory(os.path.dirname(at.current))
+
+
+def _carry_over(source: str, target: str) -> None:
+    """The same file under a second name, or a copy where the file system has no hard links; never moved, since until
+    the swap ``current`` has to stay whole."""
+    if os.path.isdir(source) and not os.path.islink(source):
+        os.mkdir(target)
+        for name in sorted(os.listdir(source)):
+            _carry_over(os.path.join(source, name), os.path.join(target, name))
+        shutil.copystat(source, target)
+        _sync_directory(target)
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _write(path: str, data: bytes) -> None:
+    # Opened in place, not through tempfile, so that the file's mode follows the umask.
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: str) -> None:
+    # Windows cannot open a directory and some network file systems cannot sync one. What is in the files is on the disk
+    # by then, and a version that is in place is not to be reported as one that failed.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _discard_old(at: Places) -> None:
+    # Renamed first: a directory under the old name is always complete, so that putting it back is always right.
+    os.rename(at.old, at.new)
+    _discard(at.new)
+
+
+def _discard(path: str) -> None:
+    if os.path.lexists(path):
+        shutil.rmtree(path)
+
+
+def _read(directory: str) -> dict[str, bytes]:
+    found = {}
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                found[name] = file.read()
+    return found
+
+
+def _holds(path: str, data: bytes) -> bool:
+    if not os.path.isfile(path) or os.path.getsize(path) != len(data):
+        return False
+    with open(path, "rb") as file:
+        return file.read() == data
+
+
+def _stamp(directory: str) -> tuple[int, int, int]:
+    status = os.stat(directory)
+    return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -1,0 +1,190 @@
+"""Committing a Croissant to a remote store, where no step replaces several objects at once.
+
+The new files go to ``Croissant/.staged/``, then a journal that says they are complete, then each is copied to its place
+on the server, ``metadata.json`` last, then journal and stage are removed. A build killed before the journal leaves the
+old version; killed after it, the next build goes on where it stopped. Our own readers see the old version before the
+journal and the new one after it, at every moment.
+
+Other readers know nothing of a journal. While the copying runs, or was cut short, they find the old ``metadata.json``
+beside CSV files of the new version, whose sha256 is not the one that it gives: an error where they check it, as
+mlcroissant does, never rows of two versions taken for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import fsspec.core
+
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.writing.journal import JOURNAL, LOCK, STAGED, Journal, read_journal, staged_path, staged_view
+from croissant_recipes.writing.output import Check, Output, in_commit_order
+
+_READS = 5
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Croissant directory in a filesystem of fsspec, as a path in it without a trailing slash."""
+
+    fs: Any
+    directory: str
+
+    @classmethod
+    def of(cls, output: Output) -> Place:
+        fs, path = fsspec.core.url_to_fs(f"{output.project_root}/Croissant", **output.fs_args)
+        return cls(fs, path.rstrip("/"))
+
+    def path(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+    def listing(self) -> dict[str, dict[str, Any]]:
+        """What the store says of each file directly in the directory, the lock left out."""
+        # fsspec keeps listings, and what it kept may be older than another build's commit.
+        self.fs.invalidate_cache()
+        try:
+            entries = self.fs.ls(self.directory, detail=True)
+        except FileNotFoundError:
+            return {}
+        here = self.directory.strip("/")
+        found = {}
+        for entry in entries:
+            parent, _, name = entry["name"].rpartition("/")
+            if entry["type"] == "file" and name not in ("", LOCK) and parent.strip("/") == here:
+                found[name] = entry
+        return found
+
+    def make(self, directory: str) -> None:
+        """Makes a folder where the store has folders."""
+        # Object stores have none, and asked to make one, some filesystems would make a missing bucket.
+        protocol = self.fs.protocol
+        if _OBJECT_STORES.isdisjoint((protocol,) if isinstance(protocol, str) else protocol):
+            self.fs.makedirs(directory, exist_ok=True)
+
+    def copy(self, source: str, target: str) -> None:
+        try:
+            self.fs.cp_file(source, target)
+        except NotImplementedError:
+            self.fs.pipe_file(target, self.fs.cat_file(source))
+
+    def delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(path)
+
+    def has_stage(self) -> bool:
+        self.fs.invalidate_cache()
+        try:
+            self.fs.ls(self.path(STAGED))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete_stage(self) -> None:
+        self.fs.invalidate_cache()
+        with suppress(FileNotFoundError):
+            self.fs.rm(self.path(STAGED), recursive=True)
+
+
+def repair(place: Place, check: Check) -> None:
+    """Puts right what a killed commit left: completes it if its journal was written, or else throws its files away."""
+    if not place.has_stage():
+        return
+    journal = read_journal(place.fs, place.directory)
+    if journal is None:
+        _sweep(place, check)
+        return
+    _refuse_damaged(place, journal)
+    _finish(place, journal, check)
+
+
+def read(place: Place) -> dict[str, bytes]:
+    """The files directly in the directory, by name. For a caller that holds the lock and has repaired."""
+    return {name: place.fs.cat_file(place.path(name)) for name in sorted(place.listing())}
+
+
+def peek(place: Place) -> dict[str, bytes] | None:
+    """As ``read``, without lock and without repair: one version even in the middle of a commit. None if it changed
+    again and again while being read."""
+    for _ in range(_READS):
+        before = _stamp(place)
+        with suppress(FileNotFoundError):
+            files = _read_through(place)
+            if _stamp(place) == before:
+                return files
+    return None
+
+
+def commit(place: Place, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:
+    """Makes the directory hold ``files`` and none of ``remove``; other files stay. ``check`` runs before each write."""
+    repair(place, check)
+    there = place.listing()
+    gone = tuple(sorted(there.keys() & set(remove)))
+    if not gone and all(_holds(place, there.get(name), name, data) for name, data in files.items()):
+        return
+    place.make(place.path(STAGED))
+    for name in in_commit_order(files):
+        check()
+        place.fs.pipe_file(staged_path(place.directory, name), files[name])
+    journal = Journal.of(files, gone)
+    check()
+    place.fs.pipe_file(staged_path(place.directory, JOURNAL), journal.to_bytes())
+    _finish(place, journal, check)
+
+
+def _finish(place: Place, journal: Journal, check: Check) -> None:
+    for name in in_commit_order(journal.files):
+        check()
+        place.copy(staged_path(place.directory, name), place.path(name))
+    for name in journal.remove:
+        check()
+        place.delete(place.path(name))
+    check()
+    # Before the staged files, so that a journal never speaks of files that are gone.
+    place.delete(staged_path(place.directory, JOURNAL))
+    _sweep(place, check)
+
+
+def _sweep(place: Place, check: Check) -> None:
+    check()
+    place.delete_stage()
+
+
+def _refuse_damaged(place: Place, journal: Journal) -> None:
+    for name, digest in journal.files.items():
+        path = staged_path(place.directory, name)
+        try:
+            data = place.fs.cat_file(path)
+        except FileNotFoundError:
+            data = b""
+        if sha256(data).hexdigest() != digest:
+            raise DiagnosticError(
+                Diagnostic(
+                    Code.NOT_WRITABLE,
+                    f"{place.fs.unstrip_protocol(path)} is not the file that the journal of a killed build speaks of",
+                    hint=f"something else changed the folder {STAGED}; delete it, then build again",
+                )
+            )
+
+
+def _holds(place: Place, entry: Mapping[str, Any] | None, name: str, data: bytes) -> bool:
+    if entry is None or entry.get("size") != len(data):
+        return False
+    return bool(place.fs.cat_file(place.path(name)) == data)
+
+
+def _read_through(place: Place) -> dict[str, bytes]:
+    journal = read_journal(place.fs, place.directory)
+    removed = journal.remove if journal else ()
+    paths = {name: place.path(name) for name in place.listing() if name not in removed}
+    paths |= staged_view(place.fs, place.directory) or {}
+    return {name: place.fs.cat_file(path) for name, path in sorted(paths.items())}
+
+
+def _stamp(place: Place) -> tuple[Journal | None, dict[str, dict[str, Any]]]:
+    return read_journal(place.fs, place.directory), place.listing()

@@ -1,0 +1,43 @@
+"""What can go wrong with one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Status:
+    """The load balancer answers instead of the portal."""
+
+    code: int = 502
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The connection ends halfway through the body."""
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Nothing happens for so many seconds; then the answer comes."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """A complete HTTP answer whose JSON ends too early."""
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """HTTP 200 with a GraphQL error."""
+
+    message: str = "Internal server error"
+
+
+Fault = Status | Drop | Stall | Truncate | ErrorBody
+
+Faults = Callable[[int, str], Fault | None]
+"""Says what goes wrong with a request, given its number (from 1) and its query."""
