@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +25,31 @@ class ChangedRow:
 
 @dataclass(frozen=True)
 class TableChanges:
-    """Changes of one record set, sorted by key."""
+    """Changes of one record set.
 
-    added: tuple[Row, ...] = ()
-    changed: tuple[ChangedRow, ...] = ()
-    removed: tuple[Row, ...] = ()
-    unchanged: int = 0
+    Attributes:
+        record_set: Its name.
+        added, removed: Rows, sorted by key.
+        before, after: Rows that changed, sorted by key, the n-th of one and the n-th of the other having one key.
+        unchanged: How many rows stay.
+    """
+
+    record_set: str
+    added: pd.DataFrame
+    removed: pd.DataFrame
+    before: pd.DataFrame
+    after: pd.DataFrame
+    unchanged: int
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
+        return bool(len(self.added) or len(self.after) or len(self.removed))
+
+    def changed(self, limit: int | None = None) -> Iterator[ChangedRow]:
+        """The changed rows, or the first few of them."""
+        key = RECORD_SETS[self.record_set].key
+        for old, new in zip(rows(self.before, limit), rows(self.after, limit), strict=True):
+            fields = {c: (old[c], new[c]) for c in new if old[c] != new[c]}
+            yield ChangedRow({c: new[c] for c in key}, fields)
 
 
 @dataclass(frozen=True)
@@ -80,21 +96,22 @@ def compare(
 
 def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> TableChanges:
     """Compare two record tables by key."""
-    schema = RECORD_SETS[record_set]
-    key = list(schema.key)
-    old = old.drop_duplicates(key)
-    both = old.merge(new, on=key, how="outer", suffixes=(" before", " after"), indicator="in", sort=False)
-    both = tables.sort_by(both, key)
-    common = both[both["in"] == "both"]
-    rest = [c for c in schema.columns if c not in key]
-    differs = np.zeros(len(common), dtype=bool)
-    for column in rest:
-        differs |= _differs(common[f"{column} before"], common[f"{column} after"])
+    key = list(RECORD_SETS[record_set].key)
+    old = tables.sort_by(old.drop_duplicates(key), key)
+    new = tables.sort_by(new, key)
+    places = old[key].assign(old=range(len(old))).merge(new[key].assign(new=range(len(new))), on=key)
+    before = old.iloc[places["old"]].reset_index(drop=True)
+    after = new.iloc[places["new"]].reset_index(drop=True)
+    differs = np.zeros(len(places), dtype=bool)
+    for column in RECORD_SETS[record_set].columns:
+        differs |= _differs(before[column], after[column])
     return TableChanges(
-        added=_rows(both[both["in"] == "right_only"], key, rest, " after"),
-        changed=tuple(_changed(row, key, rest) for row in common[differs].to_dict("records")),
-        removed=_rows(both[both["in"] == "left_only"], key, rest, " before"),
-        unchanged=int(len(common) - differs.sum()),
+        record_set,
+        added=new.drop(index=places["new"]),
+        removed=old.drop(index=places["old"]),
+        before=before[differs],
+        after=after[differs],
+        unchanged=int(len(places) - differs.sum()),
     )
 
 
@@ -102,25 +119,10 @@ def _differs(before: pd.Series, after: pd.Series) -> np.ndarray:
     return np.asarray((before != after) & ~(before.isna() & after.isna()), dtype=bool)
 
 
-def _rows(table: pd.DataFrame, key: list[str], rest: list[str], suffix: str) -> tuple[Row, ...]:
-    if not len(table):
-        return ()
-    picked = table[[*key, *(f"{c}{suffix}" for c in rest)]].set_axis([*key, *rest], axis=1)
-    return tuple({k: _plain(v) for k, v in row.items()} for row in picked.to_dict("records"))
-
-
-def _changed(row: Row, key: list[str], rest: list[str]) -> ChangedRow:
-    fields = {
-        c: (_plain(row[f"{c} before"]), _plain(row[f"{c} after"]))
-        for c in rest
-        if _plain(row[f"{c} before"]) != _plain(row[f"{c} after"])
-    }
-    return ChangedRow({k: row[k] for k in key}, fields)
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; nothing is ``None``."""
-    return None if value != value else value
+def rows(table: pd.DataFrame, limit: int | None = None) -> list[Row]:
+    """Rows as plain values, as JSON has them; a number that is not known is ``None``."""
+    shown = table if limit is None else table.head(limit)
+    return [{k: None if v != v else v for k, v in row.items()} for row in shown.to_dict("records")]
 
 
 def _objects(before: object, after: object) -> dict[str, tuple[Any, Any]]:

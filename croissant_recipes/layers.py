@@ -187,12 +187,15 @@ class _Layer:
         if template is None:
             return
         for artifact in ("picks", "segmentations"):
+            # An empty table need not have the portal's columns.
+            if not len(self.tables[artifact]):
+                continue
             table, problems = naming.name_sessions(self.tables[artifact], template, self.spec.span)
             self.tables[artifact] = table
             self.found += problems
 
     def name_runs(self) -> None:
-        if self.spec.run_name is None:
+        if self.spec.run_name is None or not len(self.tables["runs"]):
             return
         names, problems = naming.run_names(self.tables["runs"], self.spec.run_name, self.spec.span)
         self.found += problems

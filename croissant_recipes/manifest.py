@@ -25,6 +25,7 @@ SPLITS_ID = "copick/splits"
 
 _CROISSANT_VERSION = re.compile(r"http://mlcommons\.org/croissant/\d")
 _DATA_TYPES = {"sc:Text": mlc.DataType.TEXT, "sc:Float": mlc.DataType.FLOAT, "sc:Boolean": mlc.DataType.BOOL}
+_DATASET_TYPES = frozenset({"Dataset", "sc:Dataset", "http://schema.org/Dataset", "https://schema.org/Dataset"})
 _SPLIT_TYPE = "http://mlcommons.org/croissant/Split"
 _SPLIT_URL_TYPE = f"{mlc.constants.WIKIDATA}Q3985153"
 
@@ -327,7 +328,7 @@ def _citation(dataset: Mapping[str, Any]) -> str:
 def _from_base(ctx: Any, base: Mapping[str, Any]) -> dict[str, Any]:
     """Dataset-level metadata of an existing manifest, and a context in which it means the same."""
     kept = {
-        key: copy.deepcopy(value)
+        key: _without_datasets(value)
         for key, value in base.items()
         if key not in ("@context", "conformsTo", "distribution", "recordSet") and not key.startswith("copick:")
     }
@@ -338,6 +339,19 @@ def _from_base(ctx: Any, base: Mapping[str, Any]) -> dict[str, Any]:
         "conformsTo": _unboxed([CONFORMS_TO, *conforms_to]),
         **kept,
     }
+
+
+def _without_datasets(value: Any) -> Any:
+    """A copy in which a dataset within the metadata (what this one is based on, say) is a creative work, as every
+    dataset is: mlcroissant takes any dataset that it meets for the one described."""
+    if isinstance(value, list):
+        return [_without_datasets(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    inner = {key: _without_datasets(item) for key, item in value.items()}
+    if any(str(t) in _DATASET_TYPES for t in _listed(inner.get("@type"))):
+        inner["@type"] = "sc:CreativeWork"
+    return inner
 
 
 def _terms_beside(standard: Mapping[str, Any], context: Any) -> dict[str, Any]:

@@ -322,6 +322,16 @@ def test_a_base_keeps_all_that_it_says_of_the_dataset(tmp_path: Path, caplog: py
     assert copick.from_croissant(str(path)).splits == {"train": ["a"], "holdout": ["b"]}
 
 
+def test_a_dataset_that_a_base_names_is_not_taken_for_it() -> None:
+    older = {"@type": "sc:Dataset", "@id": "https://example.org/old", "name": "Old"}
+    told = document(dataset=None, base={**document(), "isBasedOn": [older], "citation": {"isPartOf": older}})
+    assert told["isBasedOn"] == [{**older, "@type": "sc:CreativeWork"}]
+    assert told["citation"]["isPartOf"]["@type"] == "sc:CreativeWork"
+    for _ in range(5):
+        metadata = mlc.Metadata.from_json(mlc.Context(), json.loads(json.dumps(told)))
+        assert (metadata.name, len(metadata.record_sets)) == ("Small", 5)
+
+
 def test_a_manifest_is_a_base_that_gives_itself() -> None:
     told = document(dataset=WHOLE)
     assert document(dataset=None, base=told) == told

@@ -238,6 +238,17 @@ def test_the_stage_of_a_killed_build_is_not_mistaken_for_a_croissant(tmp_path: P
     assert sorted(os.listdir(tmp_path)) == [".croissant-recipe.lock"]
 
 
+def test_a_commit_repairs_what_it_was_not_asked_to_read(tmp_path: Path) -> None:
+    (tmp_path / ".Croissant.new").mkdir()
+    (tmp_path / ".Croissant.old").mkdir()
+    (tmp_path / ".Croissant.old" / "README").write_bytes(b"mine")
+    output = Output(str(tmp_path))
+    with locked(output):
+        commit(output, NEW)
+    assert tree(tmp_path / "Croissant") == decoded({**NEW, "README": b"mine"})
+    assert sorted(os.listdir(tmp_path)) == [".croissant-recipe.lock", "Croissant"]
+
+
 def test_an_old_croissant_set_aside_is_put_back_only_where_there_is_none(tmp_path: Path) -> None:
     output = Output(str(tmp_path))
     (tmp_path / ".Croissant.old").mkdir()

@@ -150,6 +150,10 @@ class Mortal:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append((name, *args))
+            if len(self.writes()) == self._nth and name == "rm":
+                # Not one step: a recursive removal may be cut short in the middle.
+                for path in self._fs.find(args[0])[-1:]:
+                    self._fs.rm_file(path)
             if len(self.writes()) >= self._nth:
                 raise Killed
             return found(*args, **kwargs)

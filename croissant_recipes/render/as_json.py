@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from croissant_recipes import diff
 from croissant_recipes.api import Planned
 from croissant_recipes.diff import Changes
 from croissant_recipes.layers import LayerRows
@@ -78,9 +79,7 @@ def _layer(resolution: Resolution, index: int) -> dict[str, Any]:
             for r in resolution.merged.replacements
             if r.later == position
         ],
-        "shadowed": {
-            r.artifact: len(r.keys) for r in resolution.merged.replacements if r.earlier == position
-        },
+        "shadowed": {r.artifact: len(r.keys) for r in resolution.merged.replacements if r.earlier == position},
         "requests": [asdict(r) for r in layer.inventory.requests],
     }
 
@@ -95,12 +94,12 @@ def _changes(changes: Changes) -> dict[str, Any]:
         "exists": changes.exists,
         "record_sets": {
             name: {
-                "added": [_plain(r) for r in table.added],
+                "added": diff.rows(table.added),
                 "changed": [
-                    {"key": _plain(c.key), "fields": {k: _pair(old, new) for k, (old, new) in c.fields.items()}}
-                    for c in table.changed
+                    {"key": c.key, "fields": {k: _pair(old, new) for k, (old, new) in c.fields.items()}}
+                    for c in table.changed()
                 ],
-                "removed": [_plain(r) for r in table.removed],
+                "removed": diff.rows(table.removed),
                 "unchanged": table.unchanged,
             }
             for name, table in changes.tables.items()

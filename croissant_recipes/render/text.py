@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from croissant_recipes import diff
 from croissant_recipes.api import Planned
 from croissant_recipes.diff import Changes, TableChanges
 from croissant_recipes.layers import LayerRows
@@ -112,22 +113,22 @@ def _changes(changes: Changes, *, verbose: bool) -> Iterator[str]:
 
 def table_summary(table: TableChanges) -> str:
     """``+2 ~1 -0, 14 unchanged``."""
-    return f"+{len(table.added):,} ~{len(table.changed):,} -{len(table.removed):,}, {table.unchanged:,} unchanged"
+    return f"+{len(table.added):,} ~{len(table.after):,} -{len(table.removed):,}, {table.unchanged:,} unchanged"
 
 
 def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
     key = RECORD_SETS[name].key
     limit = None if verbose else _ROWS_SHOWN
-    for sign, rows in (("+", table.added), ("-", table.removed)):
-        for row in rows[:limit]:
+    for sign, found in (("+", table.added), ("-", table.removed)):
+        for row in diff.rows(found, limit):
             yield f"    {sign} {', '.join(str(row[k]) for k in key)}"
-        if limit is not None and len(rows) > limit:
-            yield f"    {sign} and {count(len(rows) - limit, 'more row')}"
-    for changed in table.changed[:limit]:
+        if limit is not None and len(found) > limit:
+            yield f"    {sign} and {count(len(found) - limit, 'more row')}"
+    for changed in table.changed(limit):
         fields = "; ".join(f"{c} {_short(old)} -> {_short(new)}" for c, (old, new) in changed.fields.items())
         yield f"    ~ {', '.join(str(v) for v in changed.key.values())}: {fields}"
-    if limit is not None and len(table.changed) > limit:
-        yield f"    ~ and {count(len(table.changed) - limit, 'more row')}"
+    if limit is not None and len(table.after) > limit:
+        yield f"    ~ and {count(len(table.after) - limit, 'more row')}"
 
 
 def _short(value: Any) -> str:

@@ -91,7 +91,7 @@ def _object(identifier: str, by: Mapping[str, Any], annotations: int, shapes: Ma
 
 
 def pickable(objects: Iterable[PortalObject]) -> tuple[Mapping[str, Any], ...]:
-    """The fields of copick's ``PickableObject``. Label and colour are for the compiler to give, as the portal has none."""
+    """The fields of copick's ``PickableObject``. The portal has no labels and colours; the compiler gives them."""
     return tuple(
         {
             "name": o.name,

@@ -34,7 +34,8 @@ class Overview:
 
     Attributes:
         runs: Rows of the runs, by id.
-        missing: Datasets that the portal does not have.
+        titles: Of the datasets that the portal has, by id.
+        missing: Datasets that it does not have.
         objects: By object id.
         tomogram_groups: Distinct combinations of what makes a tomogram's type and size, with counts; empty where no
             layer reads tomograms.
@@ -42,6 +43,7 @@ class Overview:
     """
 
     runs: Sequence[Row]
+    titles: Mapping[int, str]
     missing: tuple[int, ...]
     objects: tuple[PortalObject, ...]
     tomogram_groups: Sequence[Row]
@@ -71,7 +73,6 @@ def survey(
     datasets: Sequence[int],
     *,
     run_names: Collection[str],
-    with_objects: bool,
     with_tomograms: bool,
 ) -> Overview:
     """Ask for it, all at once.
@@ -83,26 +84,21 @@ def survey(
         PortalError: A query stays without an answer.
     """
     of_datasets: Clause = {"datasetId": {"_in": list(datasets)}}
-    asked = {"datasets": executor.submit(endpoint.ask, _datasets_query(datasets))}
-    if with_objects:
-        asked["annotations"] = executor.submit(endpoint.ask, _objects_query(of_datasets))
-        asked["shapes"] = executor.submit(endpoint.ask, _shapes_query(of_datasets))
+    queries = [_datasets_query(datasets), _objects_query(of_datasets), _shapes_query(of_datasets)]
     if with_tomograms:
-        asked["tomograms"] = executor.submit(endpoint.ask, _tomograms_query(of_datasets))
+        queries.append(_tomograms_query(of_datasets))
+    futures = [executor.submit(endpoint.ask, query) for query in queries]
     runs = _all_runs(endpoint, of_datasets, run_names)
-    answers = {name: future.result() for name, future in asked.items()}
-    there = {row["id"] for row in answers["datasets"].data["rows"]}
+    there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
+    titles = {row["id"]: row["title"] for row in there.data["rows"]}
     return Overview(
         runs=runs.rows,
-        missing=tuple(d for d in datasets if d not in there),
-        objects=portal_objects(_groups(answers, "annotations"), _groups(answers, "shapes")),
-        tomogram_groups=_groups(answers, "tomograms"),
-        requests=(*(answer.request for answer in answers.values()), *runs.requests),
+        titles=titles,
+        missing=tuple(d for d in datasets if d not in titles),
+        objects=portal_objects(groups(objects), groups(shapes)),
+        tomogram_groups=[group for answer in tomograms for group in groups(answer)],
+        requests=(*(answer.request for answer in answers), *runs.requests),
     )
-
-
-def _groups(answers: Mapping[str, Answer], name: str) -> Sequence[Row]:
-    return groups(answers[name]) if name in answers else ()
 
 
 def groups(answer: Answer) -> Sequence[Row]:
@@ -119,7 +115,7 @@ def _all_runs(endpoint: Endpoint, of_datasets: Clause, names: Collection[str]) -
 
 def _datasets_query(datasets: Sequence[int]) -> Query:
     where = {"id": {"_in": list(datasets)}}
-    return rows_query("datasets", "datasets", {"id": {}}, where, len(datasets) + 1)
+    return rows_query("datasets", "datasets", {"id": {}, "title": {}}, where, len(datasets) + 1)
 
 
 def _objects_query(of_datasets: Clause) -> Query:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from croissant_recipes import recipe
 from croissant_recipes.checked import LayerSpec, Take
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
+from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.portal import layer_reading, tables
 from croissant_recipes.sources.portal.authors import author_lists
+from croissant_recipes.sources.portal.failures import no_datasets, numbers, reported
 from croissant_recipes.sources.portal.layer_reading import LayerReading
 from croissant_recipes.sources.portal.objects import PICKS_SHAPES, SEGMENTATION_SHAPES, PortalObject, pickable
 from croissant_recipes.sources.portal.overview import Overview, survey
 from croissant_recipes.sources.portal.pool import FetchPool
-from croissant_recipes.sources.portal.query import NotCachedError, PortalError
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, CacheMode, Endpoint, Limits
 
@@ -54,6 +55,7 @@ class PortalSource:
         self.url = spec.url or PORTAL_URL
         self._jobs, self._mode, self._limits, self._sleep = max(jobs, 1), cache, limits, sleep
         self._names = names
+        self._subject = f"source {name!r}"
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """See ``Source``. Pickable objects are those of the datasets, whatever the layers read.
@@ -62,11 +64,8 @@ class PortalSource:
             DiagnosticError: A dataset does not exist, a query stays without an answer, or one is not cached offline.
         """
         kept = ResponseCache(default_folder())
-        with Endpoint(self.url, kept, self._mode, self._limits, self._sleep) as endpoint:
-            try:
-                inventories = self._scan(endpoint, layers, progress)
-            except PortalError as error:
-                raise DiagnosticError(self._failure(error)) from error
+        with self._reported(), self._endpoint(kept) as endpoint:
+            inventories = self._scan(endpoint, layers, progress)
         if kept.problem and inventories:
             note = Diagnostic(Code.CACHE, f"the portal's answers cannot be kept: {kept.problem}", Severity.WARNING)
             inventories[0] = _with_diagnostic(inventories[0], note)
@@ -88,11 +87,14 @@ class PortalSource:
         Raises:
             DiagnosticError: As ``scan``.
         """
-        with Endpoint(self.url, ResponseCache(default_folder()), self._mode, self._limits, self._sleep) as endpoint:
-            try:
-                return author_lists(endpoint, artifact, ids)
-            except PortalError as error:
-                raise DiagnosticError(self._failure(error)) from error
+        with self._reported(), self._endpoint(ResponseCache(default_folder())) as endpoint:
+            return author_lists(endpoint, artifact, ids)
+
+    def _reported(self) -> AbstractContextManager[None]:
+        return reported(self._subject, self.datasets, self.url)
+
+    def _endpoint(self, kept: ResponseCache) -> Endpoint:
+        return Endpoint(self.url, kept, self._mode, self._limits, self._sleep)
 
     def _scan(self, endpoint: Endpoint, layers: Sequence[LayerSpec], progress: Progress) -> list[Inventory]:
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="portal") as executor:
@@ -119,11 +121,10 @@ class PortalSource:
                 executor,
                 self.datasets,
                 run_names={f for layer in layers if layer.run_name for f in layer.run_name.fields},
-                with_objects=True,
                 with_tomograms=any(layer.filters["tomograms"].take is not Take.NONE for layer in layers),
             )
         if overview.missing:
-            raise DiagnosticError(*(self._no_dataset(d) for d in overview.missing))
+            raise no_datasets(self._subject, overview.missing, self.url)
         return overview
 
     def _inventory(
@@ -154,22 +155,6 @@ class PortalSource:
             vocabulary=vocabulary,
             requests=tuple(pool.new_requests()),
         )
-
-    def _no_dataset(self, dataset: int) -> Diagnostic:
-        return Diagnostic(
-            Code.DATASET_UNKNOWN,
-            f"source {self.name!r}: the portal at {self.url} has no dataset {dataset}",
-            hint="the portal's datasets and their ids are listed at https://cryoetdataportal.czscience.com",
-        )
-
-    def _failure(self, error: PortalError) -> Diagnostic:
-        datasets = f"dataset{'s' if len(self.datasets) > 1 else ''} {listing(map(str, self.datasets))}".replace("'", "")
-        where = f"source {self.name!r}, {datasets}"
-        if isinstance(error, NotCachedError):
-            message = f"{where}: no cached answer for {error.query.what}"
-            return Diagnostic(Code.CACHE, message, hint="run once without --offline")
-        message = f"{where}: {self.url} gives no answer for {error.query.what}: {error.reason}"
-        return Diagnostic(Code.UNREACHABLE, message, hint="nothing was written; try again later")
 
 
 def _vocabulary(overview: Overview, names: Mapping[str, str]) -> dict[str, Sequence[str]]:
@@ -205,9 +190,8 @@ def _unread_shapes(objects: Iterable[PortalObject]) -> list[Diagnostic]:
 def _without_file(ids: Sequence[int]) -> Diagnostic:
     return Diagnostic(
         Code.NOT_EXPORTED,
-        f"{len(ids)} tomograms are left out, as the portal has no OME-Zarr of them",
+        f"the portal has no OME-Zarr of {numbers('tomogram', ids)}, left out",
         Severity.WARNING,
-        notes=(f"tomogram ids {listing(map(str, ids))}".replace("'", ""),),
     )
 
 
