@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ def resolve(artifact: str, table: pd.DataFrame, policy: str) -> tuple[pd.DataFra
         return table, []
     order = [c for c in ("portal_id", "path") if c in table]
     ordered = table.sort_values(order, kind="stable") if order else table
-    keep = "last" if policy == "last" else "first"
+    keep: Literal["first", "last"] = "last" if policy == "last" else "first"
     found = [
         _collision(artifact, key, values, group, policy)
         for values, group in ordered[ordered[key].duplicated(keep=False)].groupby(key, sort=True)
@@ -54,7 +55,8 @@ def _collision(
 ) -> Collision:
     columns = [c for c in group.columns if c not in key and c not in _HIDDEN]
     rows = tuple(
-        {c: v for c, v in row.items() if v not in ("", None) and v == v} for row in group[columns].to_dict("records")
+        {str(c): v for c, v in row.items() if v not in ("", None) and v == v}
+        for row in group[columns].to_dict("records")
     )
     kept = None if policy == "error" else len(rows) - 1 if policy == "last" else 0
     return Collision(artifact, dict(zip(key, values, strict=True)), rows, kept)

@@ -107,8 +107,8 @@ def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> Tab
         differs |= _differs(before[column], after[column])
     return TableChanges(
         record_set,
-        added=new.drop(index=places["new"]),
-        removed=old.drop(index=places["old"]),
+        added=new.drop(index=list(places["new"])),
+        removed=old.drop(index=list(places["old"])),
         before=before[differs],
         after=after[differs],
         unchanged=int(len(places) - differs.sum()),
@@ -122,7 +122,7 @@ def _differs(before: pd.Series, after: pd.Series) -> np.ndarray:
 def rows(table: pd.DataFrame, limit: int | None = None) -> list[Row]:
     """Rows as plain values, as JSON has them; a number that is not known is ``None``."""
     shown = table if limit is None else table.head(limit)
-    return [{k: None if v != v else v for k, v in row.items()} for row in shown.to_dict("records")]
+    return [{str(k): None if v != v else v for k, v in row.items()} for row in shown.to_dict("records")]
 
 
 def _objects(before: object, after: object) -> dict[str, tuple[Any, Any]]:

@@ -174,11 +174,11 @@ class _Layer:
                 self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=did_you_mean(author, known)))
                 return
         conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
-        span = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
+        where = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
         message = f"no {_ONE[chosen.artifact]} of source {self.spec.source!r} has " + " and ".join(conditions)
         there = self.inventory.vocabulary.get(chosen.artifact, ())
         hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
-        self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=hint))
+        self.found.append(Diagnostic(Code.NO_MATCH, message, span=where, hint=hint))
 
     # Naming
 

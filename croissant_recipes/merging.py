@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -82,8 +82,15 @@ def _replacements(artifact: str, key: list[str], stacked: pd.DataFrame) -> list[
     if not len(twice):
         return []
     later = twice.groupby(key, sort=False)["layer"].shift(-1)
-    pairs = twice.assign(later=later)[later.notna()]
-    return [
-        Replacement(artifact, int(earlier), int(after), tuple(sorted(group[key].itertuples(index=False, name=None))))
-        for (earlier, after), group in pairs.groupby(["layer", "later"], sort=True)
-    ]
+    replaced = twice[later.notna()]
+    keys: dict[tuple[int, int], list[Key]] = {}
+    positions = zip(replaced["layer"].tolist(), later[later.notna()].astype(int).tolist(), strict=True)
+    for pair, values in zip(positions, replaced[key].itertuples(index=False, name=None), strict=True):
+        keys.setdefault(pair, []).append(values)
+    return [Replacement(artifact, *pair, tuple(sorted(keys[pair]))) for pair in sorted(keys)]
+
+
+def by_layer(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The rows of a merged table that come from each layer, with the layer's position."""
+    for position in sorted(set(table["layer"].tolist())):
+        yield position, table[table["layer"] == position]

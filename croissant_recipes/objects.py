@@ -38,12 +38,13 @@ def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> l
     result = []
     for given in objects:
         entry = {f: given.get(f) for f in FIELDS} | {k: v for k, v in given.items() if k not in FIELDS}
-        entry["metadata"] = dict(given.get("metadata") or {})
+        metadata = dict(given.get("metadata") or {})
+        entry["metadata"] = metadata
         old = str(given["name"])
         new = names.get(old, old)
         if new != old:
             entry["name"] = new
-            entry["metadata"].setdefault(ORIGINAL_NAME, old)
+            metadata.setdefault(ORIGINAL_NAME, old)
         result.append(entry)
     return result
 

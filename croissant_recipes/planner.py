@@ -110,13 +110,13 @@ def resolve(checked: CheckedRecipe, inventories: Sequence[Inventory], base: Base
 def _with_files(resolution: Resolution) -> Resolution:
     needed: dict[str, list[tuple[str, str]]] = {}
     for artifact in ("picks", "meshes"):
-        for position, rows in resolution.merged.tables[artifact].groupby("layer", sort=True):
+        for position, rows in merging.by_layer(resolution.merged.tables[artifact]):
             if resolution.base and position == 0:
                 continue
-            roots = resolution.inventory_at(int(position)).roots
+            roots = resolution.inventory_at(position).roots
             read = [key for key, root in roots.items() if root.reads_files]
             wanted = rows[rows["root"].isin(read)]
-            source = resolution.layers[int(position) - resolution.shift].spec.source
+            source = resolution.layers[position - resolution.shift].spec.source
             needed.setdefault(source, []).extend(zip(wanted["root"], wanted["path"], strict=True))
     files = {source: tuple(dict.fromkeys(paths)) for source, paths in needed.items()}
     return Resolution(
@@ -190,9 +190,7 @@ class _Finisher:
     def _with_urls(self, artifact: str, table: pd.DataFrame) -> pd.DataFrame:
         if artifact == "runs":
             return table
-        parts = []
-        for position, rows in table.groupby("layer", sort=True):
-            parts.append(self._urls_of(int(position), artifact, rows))
+        parts = [self._urls_of(position, artifact, rows) for position, rows in merging.by_layer(table)]
         if not parts:
             return table.assign(url=pd.Series([], dtype="str"))
         return table.assign(url=pd.concat(parts).reindex(table.index).astype("str"))

@@ -158,6 +158,12 @@ class Dataset(Model):
     date_modified: IsoDate | None = None
     same_as: tuple[Url, ...] = ()
     in_language: tuple[Text, ...] = ()
+    identifier: Text | None = Field(None, description="A persistent identifier, such as a DOI.")
+    funder: tuple[Creator, ...] = ()
+    measurement_technique: Text | None = None
+    usage_info: Text | None = Field(None, description="How the dataset may be used, or the URL of a page that says so.")
+    sd_license: Text | None = Field(None, description="License of the metadata itself.")
+    is_live_dataset: StrictBool | None = None
     rai: Annotated[
         dict[str, StrictStr | tuple[StrictStr, ...]],
         AfterValidator(_rai_keys),

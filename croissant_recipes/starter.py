@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from croissant_recipes import matching, options, progress
 from croissant_recipes.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.recipe import CopickSource, PortalSource, Source
+from croissant_recipes.recipe import CopickSource, Source
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.opening import open_source
+
+if TYPE_CHECKING:
+    from croissant_recipes.sources.portal.listing import Listing
 
 _LISTED = 40
 _SCHEMA_LINE = "# yaml-language-server: $schema=recipe.schema.json"
@@ -31,7 +35,9 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
         "lab", Source(copick=CopickSource(config=located)), folder, jobs=options.default_jobs(), cache="use"
     )
     inventory = source.scan([_everything("lab")], progress.Silent())[0]
-    name = Path(config).stem if Path(config).stem not in ("filesystem", "config") else Path(config).resolve().parent.name
+    name = (
+        Path(config).stem if Path(config).stem not in ("filesystem", "config") else Path(config).resolve().parent.name
+    )
     return _project_recipe(_slug(name), located, inventory), inventory.diagnostics
 
 
@@ -41,11 +47,9 @@ def from_portal(datasets: Sequence[int], url: str | None) -> tuple[str, tuple[Di
     Raises:
         DiagnosticError: The portal cannot be reached, or has no such dataset.
     """
-    from croissant_recipes.sources.portal.source import PortalSource as Portal
+    from croissant_recipes.sources.portal.listing import listing
 
-    spec = PortalSource(datasets=tuple(datasets), url=url)
-    listing = Portal("portal", spec, jobs=options.default_jobs(), cache="use").listing()
-    return _portal_recipe(spec, listing), ()
+    return _portal_recipe(listing(datasets, url, jobs=options.default_jobs()), url), ()
 
 
 def _everything(source: str) -> LayerSpec:
@@ -124,5 +128,62 @@ def _distinct(artifact: str, inventory: Inventory) -> list[str]:
     return matching.names(artifact, inventory.table(artifact))
 
 
-def _portal_recipe(spec: PortalSource, listing: object) -> str:
-    raise NotImplementedError
+def _portal_recipe(found: Listing, url: str | None) -> str:
+    ids = [d.id for d in found.datasets]
+    name = "portal-" + "-".join(map(str, ids))
+    lines = _head(name, f"A starter recipe over the CryoET Data Portal, datasets {', '.join(map(str, ids))}.")
+    endpoint = f", url: {_quoted(url)}" if url else ""
+    lines += [
+        "output:",
+        f"  project_root: build/{name} # Croissant/ is written below it",
+        "",
+        "sources:",
+        "  portal:",
+        f"    portal: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
+        "",
+    ]
+    lines += _lines("Datasets", [f"{d.id}: {d.title} ({d.runs:,} runs)" for d in found.datasets], "")
+    lines += ["", "layers:", "  - export: portal"]
+    lines += _lines("Tomograms", [f"{t.tomo_type}@{t.voxel_size} ({t.count:,})" for t in found.tomograms])
+    lines += _portal_tomograms(found)
+    lines += ["    others: exclude", ""]
+    lines += _lines("Picks", [f"{o.name} ({_made(o.picks, o.method_types)})" for o in found.objects if o.picks], "  ")
+    lines += _portal_layer("picks", [o.name for o in found.objects if o.picks])
+    segmented = [o for o in found.objects if o.segmentations or o.instance_segmentations]
+    lines += _lines(
+        "Segmentations",
+        [f"{o.name} ({_made(o.segmentations + o.instance_segmentations, o.method_types)})" for o in segmented],
+        "  ",
+    )
+    lines += _portal_layer("segmentations", [o.name for o in segmented])
+    lines += _lines("Authors of picks, for `picks: {authors: [...]}`", _most(found.authors.get("picks", ())), "")
+    lines += _lines("Method types, for `where: {method_type: ...}`", _most(found.method_types), "")
+    lines += _lines("Depositions, for `where: {deposition_id: ...}`", _most(found.depositions), "")
+    return "\n".join([*lines, ""])
+
+
+def _portal_tomograms(found: Listing) -> list[str]:
+    if not found.tomograms:
+        return ["    tomograms: none"]
+    most = max(found.tomograms, key=lambda t: (t.count, t.tomo_type))
+    return [f"    tomograms: [{_quoted(f'{most.tomo_type}@{most.voxel_size}')}]"]
+
+
+def _portal_layer(artifact: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        "  - append: portal",
+        f"    {artifact}: [{_quoted(names[0])}]",
+        '    # session_id: "{method_type}-{annotation_file_id}"',
+        "    others: exclude",
+        "",
+    ]
+
+
+def _made(count: int, method_types: Sequence[tuple[str, int]]) -> str:
+    return ", ".join([f"{count:,}", *(str(name) for name, _ in method_types)])
+
+
+def _most(counts: Sequence[tuple[str, int]]) -> list[str]:
+    return [f"{name} ({count:,})" for name, count in counts]

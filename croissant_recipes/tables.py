@@ -13,6 +13,7 @@ A *record table* is what a Croissant holds: one per record set, with exactly the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -46,7 +47,7 @@ ARTIFACT_KEYS: dict[str, tuple[str, ...]] = {
 """What makes two artifacts of a type the same one."""
 
 
-def make(columns: Mapping[str, Sequence[object]], declared: Sequence[str]) -> pd.DataFrame:
+def make(columns: Mapping[str, Sequence[Any]], declared: Sequence[str]) -> pd.DataFrame:
     """A table of the declared columns, then any others given, each with its type. Declared text columns that are not
     given are empty, floats NaN.
 

@@ -26,6 +26,7 @@ RUNS = sorted(row["id"] for row in TABLES["Run"])
 DATASETS = tuple(sorted(row["id"] for row in TABLES["Dataset"]))
 SCOPE = RunScope(DATASETS, tuple(RUNS), tuple(RUNS))
 FILES = Fetch("files", "annotationFiles", {"s3Path": {}}, {}, ("annotationShape", "annotation", "run"))
+DEFAULTS = Limits()
 ALL_FILES = sorted(row["id"] for row in TABLES["AnnotationFile"])
 RUNS_QUERY = rows_query("runs", "runs", {"id": {}, "name": {}}, {"datasetId": {"_in": list(DATASETS)}}, 1000)
 
@@ -36,7 +37,7 @@ def endpoint(
     folder: Path,
     mode: CacheMode = "refresh",
     *,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULTS,
     waits: list[float] | None = None,
 ) -> Iterator[Endpoint]:
     sleep = (waits if waits is not None else []).append
@@ -88,7 +89,7 @@ def test_a_graphql_error_that_stays_is_tried_twice_and_told(tmp_path: Path) -> N
     with (
         serve(TABLES, faults=lambda *_: ErrorBody("no such thing")) as server,
         endpoint(server, tmp_path) as portal,
-        pytest.raises(PortalError, match="^runs: GraphQL error: no such thing$") as caught,
+        pytest.raises(PortalError, match=r"^runs: GraphQL error: no such thing$") as caught,
     ):
         portal.ask(RUNS_QUERY)
     assert server.stats.requests == 2
@@ -190,7 +191,7 @@ def test_halving_ends(tmp_path: Path) -> None:
     with (
         serve(TABLES, faults=lambda *_: Status(502)) as server,
         endpoint(server, tmp_path) as portal,
-        pytest.raises(PortalError, match="^files, run"),
+        pytest.raises(PortalError, match=r"^files, run"),
     ):
         fetch_batch(portal, FILES, SCOPE, SCOPE.chosen)
     assert server.stats.requests < 30
@@ -281,9 +282,12 @@ def test_refresh_asks_anew_and_rewrites(tmp_path: Path) -> None:
 
 
 def test_offline_needs_the_answer_and_never_asks(tmp_path: Path) -> None:
-    with serve(TABLES) as server, endpoint(server, tmp_path, "offline") as portal:
-        with pytest.raises(NotCachedError, match="^runs: no cached answer$"):
-            portal.ask(RUNS_QUERY)
+    with (
+        serve(TABLES) as server,
+        endpoint(server, tmp_path, "offline") as portal,
+        pytest.raises(NotCachedError, match=r"^runs: no cached answer$"),
+    ):
+        portal.ask(RUNS_QUERY)
     assert server.stats.requests == 0
 
 

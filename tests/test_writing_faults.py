@@ -128,7 +128,11 @@ def drive(root: Path, scenario: str, swap: str, kind: str) -> list[dict[str, Any
     while code != 10:
         lay_out(root, scenario)
         code = in_child(root, len(records) + 1, die if kind == "kill" else fail)
-        record: dict[str, Any] = {"code": code, "after": tree(root / "Croissant")}
+        record: dict[str, Any] = {
+            "code": code,
+            "after": tree(root / "Croissant"),
+            "aside": tree(root / ".Croissant.old"),
+        }
         output = Output(str(root))
         record["peek"] = {name: data.decode() for name, data in peek(output).items()}
         with locked(output, timeout=5):
@@ -201,6 +205,7 @@ def test_a_build_killed_at_any_write_leaves_the_old_croissant_or_the_new(
     assert len(missing) == (1 if (scenario, swap) == ("replace", "renames") else 0)
     for record in killed:
         assert record["after"] in (old, new) or record in missing
+        assert record["aside"] in (None, old)  # never half removed under the name from which it is put back
         assert record["repaired"] in (old, new)
         assert record["read"] == record["peek"] == directly(record["repaired"])
         assert record["committed"] == new

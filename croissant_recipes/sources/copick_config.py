@@ -98,6 +98,8 @@ def checked_by(config: ProjectConfig, model: Any) -> Any:
             made = model.model_validate(dict(config.values))
     except ValidationError as error:
         raise config.refuse([_problem(e) for e in error.errors(include_url=False, include_input=False)]) from None
+    if config.values.get("overlay_root") == "":
+        raise config.refuse([("overlay_root is empty", "write '.' for the folder of the config")])
     names = [o.name for o in made.pickable_objects]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

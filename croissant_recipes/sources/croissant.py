@@ -19,7 +19,7 @@ __all__ = ["CroissantSource", "ExistingCroissant", "artifact_tables", "read_croi
 
 ROOT = "croissant"
 
-_PROTOCOL = r"^[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://"
+_PROTOCOL = r"^[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://"
 _CONFIG_KEYS = ("version", "user_id", "session_id")
 
 

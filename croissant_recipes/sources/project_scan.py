@@ -14,7 +14,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, listing
+from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, in_order, listing
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources import copick_names as names
 from croissant_recipes.sources.access import reading
@@ -182,7 +182,8 @@ class _Scan:
         sign = names.pattern_sign(run)
         if sign is not None:
             problem = f"copick takes {sign!r} in the name of a run for a pattern and finds nothing in it"
-            self._leave_out(root, path, problem, f"name the run without {sign!r}", what="what is in it is left out")
+            message = f"source {self.source!r}: what {self._place(root, path)} holds is left out: {problem}"
+            self._diagnostics.append(self._warning(Code.FILE_NAME, message, f"name the run without {sign!r}"))
             return
         for entry in sorted(self._visible(root, path, entries)):
             inner = f"{path}/{entry.name}"
@@ -279,7 +280,8 @@ class _Scan:
             elif particles[name]:
                 self.found["objects"][name,] = (root.name, path)
             else:
-                message = f"{self._shown(root, path)} is left out: only particles have a density map in a Croissant"
+                where = f"source {self.source!r}: {self._place(root, path)}"
+                message = f"{where} is left out: only particles have a density map in a Croissant"
                 hint = f"set is_particle of {name!r} in the copick config if it is one"
                 self._diagnostics.append(self._warning(Code.NOT_EXPORTED, message, hint))
 
@@ -288,7 +290,7 @@ class _Scan:
         self._count_filaments()
         return ProjectScan(
             {artifact: _table(artifact, rows) for artifact, rows in self.found.items()},
-            tuple(self._diagnostics),
+            in_order(self._diagnostics),
             self._tokens,
         )
 
@@ -313,7 +315,9 @@ class _Scan:
         count = sum(len(found) for found in self._filaments.values())
         filaments = f"{count} sets of filaments" if count > 1 else "1 set of filaments"
         where = f"runs {listing(runs, _SHOWN_RUNS)}" if len(runs) > 1 else f"run {runs[0]!r}"
-        message = f"source {self.source!r}: {filaments} in {where} left out: a Croissant has no place for filaments"
+        verb = "are" if count > 1 else "is"
+        said = f"{filaments} in {where} {verb} left out: a Croissant has no place for filaments"
+        message = f"source {self.source!r}: {said}"
         self._diagnostics.append(self._warning(Code.NOT_EXPORTED, message, "export them as picks to keep them"))
 
     def _visible(self, root: ProjectRoot, path: str, entries: list[Entry]) -> list[Entry]:
@@ -338,14 +342,13 @@ class _Scan:
             else:
                 self._leave_out(root, f"{path}/{entry.name}", "it is a file, and copick reads folders of zarr", None)
 
-    def _leave_out(
-        self, root: ProjectRoot, path: str, problem: str, hint: str | None, *, what: str = "is left out"
-    ) -> None:
-        message = f"{self._shown(root, path)} {what}: {problem}"
+    def _leave_out(self, root: ProjectRoot, path: str, problem: str, hint: str | None) -> None:
+        message = f"source {self.source!r}: {self._place(root, path)} is left out: {problem}"
         self._diagnostics.append(self._warning(Code.FILE_NAME, message, hint))
 
-    def _shown(self, root: ProjectRoot, path: str) -> str:
-        return f"source {self.source!r}: {names.shown(join(strip_credentials(root.location), path))}"
+    @staticmethod
+    def _place(root: ProjectRoot, path: str) -> str:
+        return names.shown(join(strip_credentials(root.location), path))
 
     @staticmethod
     def _warning(code: Code, message: str, hint: str | None) -> Diagnostic:

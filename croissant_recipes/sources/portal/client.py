@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from copy import copy
+from functools import cache
 from typing import Any
 
 import cryoet_data_portal
@@ -29,7 +31,8 @@ class PortalClient:
     """Sends queries to one endpoint. Safe to use from several threads, each on a connection of its own."""
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._client = cryoet_data_portal.Client(url=url)
+        self._client = copy(_official_client())
+        self._client.url = url
         self._timeout = timeout_seconds
         self._idle: list[_Connection] = []
         self._documents: dict[str, DocumentNode] = {}
@@ -71,6 +74,12 @@ class PortalClient:
                     raise FailedTry(reason, cost=None, may_be_too_large=False)
                 self._documents[query.text] = document
         return document
+
+
+@cache
+def _official_client() -> Any:
+    """One whose parsed schema all others share, as parsing it takes longer than most requests. It connects to nothing."""
+    return cryoet_data_portal.Client()
 
 
 class _Connection:
