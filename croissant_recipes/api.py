@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from croissant_recipes.progress import Silent
 if TYPE_CHECKING:
     from croissant_recipes.building import Prepared
     from croissant_recipes.planner import Plan
+    from croissant_recipes.planning import Outcome
     from croissant_recipes.sources.base import Progress
     from croissant_recipes.writing import Output
 
@@ -116,7 +117,7 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
     if not all(c.ok for c in checked):
         return tuple(Planned(c.path, None, None, None, False, c.diagnostics) for c in checked)
 
-    from croissant_recipes import building, planning
+    from croissant_recipes import planning
 
     outputs = [planning.output_of(c.recipe, options) for c in checked if c.recipe]
     shared = _shared_outputs(checked, outputs)
@@ -126,22 +127,40 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
             for c, o in zip(checked, outputs, strict=True)
         )
     outcomes = planning.make_plans([(c.recipe, c.diagnostics) for c in checked if c.recipe], options, progress)
-    blocked = any(any(errors(o.diagnostics)) for o in outcomes)
-    results = []
-    for result, outcome, output in zip(checked, outcomes, outputs, strict=True):
-        if outcome.plan is None:
-            results.append(Planned(result.path, None, None, output, False, outcome.diagnostics))
-            continue
-        step = building.commit if write and not blocked else building.preview
-        try:
-            prepared = step(outcome.plan, outcome.diagnostics, output, options)
-        except DiagnosticError as error:
-            found = in_order([*outcome.diagnostics, *error.diagnostics])
-            results.append(Planned(result.path, outcome.plan, None, output, False, found))
-            continue
-        written = write and not blocked and not any(errors(prepared.diagnostics))
-        results.append(Planned(result.path, outcome.plan, prepared, output, written, prepared.diagnostics))
-    return tuple(results)
+    previews = [
+        _preview(result.path, outcome, output, options)
+        for result, outcome, output in zip(checked, outcomes, outputs, strict=True)
+    ]
+    if not write or not all(p.ok for p in previews):
+        return tuple(previews)
+    return tuple(_write(p, o, options) for p, o in zip(previews, outcomes, strict=True))
+
+
+def _preview(path: str, outcome: Outcome, output: Output, options: Options) -> Planned:
+    from croissant_recipes import building
+
+    if outcome.plan is None:
+        return Planned(path, None, None, output, False, outcome.diagnostics)
+    try:
+        prepared = building.preview(outcome.plan, outcome.diagnostics, output, options)
+    except DiagnosticError as error:
+        found = in_order([*outcome.diagnostics, *error.diagnostics])
+        return Planned(path, outcome.plan, None, output, False, found)
+    return Planned(path, outcome.plan, prepared, output, False, prepared.diagnostics)
+
+
+def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
+    from croissant_recipes import building
+
+    assert preview.plan is not None
+    assert preview.prepared is not None
+    assert preview.output is not None
+    try:
+        prepared = building.commit(preview.prepared, preview.plan, outcome.diagnostics, preview.output, options)
+    except DiagnosticError as error:
+        return replace(preview, diagnostics=in_order([*preview.diagnostics, *error.diagnostics]))
+    written = not any(errors(prepared.diagnostics))
+    return replace(preview, prepared=prepared, written=written, diagnostics=prepared.diagnostics)
 
 
 def _shared_outputs(checked: Sequence[Checked], outputs: Sequence[Output]) -> dict[str, list[Diagnostic]]:

@@ -23,12 +23,14 @@ class Prepared:
     """Everything a build would write, compared with what is there.
 
     Attributes:
+        there: The files that are there now, by name.
         files: Bytes by name, the build record included.
         stale: Files of an earlier build that would be removed.
         changes: What differs.
         diagnostics: Everything found. With an error among them nothing is written.
     """
 
+    there: Mapping[str, bytes]
     files: Mapping[str, bytes]
     stale: tuple[str, ...]
     changes: Changes
@@ -40,10 +42,13 @@ def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Op
     return _prepare(plan, found, output, options, writing.peek(output))
 
 
-def commit(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
-    """Write a plan unless something stands against it. The files are compared and written under one lock."""
+def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
+    """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the lock,
+    and not written when something stands against it now."""
     with writing.locked(output):
-        prepared = _prepare(plan, found, output, options, writing.read_existing(output))
+        there = writing.read_existing(output)
+        if there != prepared.there:
+            prepared = _prepare(plan, found, output, options, there)
         if not any(errors(prepared.diagnostics)):
             writing.commit(output, prepared.files, remove=prepared.stale)
     return prepared
@@ -67,7 +72,7 @@ def _prepare(
         files = content.files()
     except DiagnosticError as error:
         return Prepared(
-            {}, (), diff.compare(None, content.tables, None, {}), in_order([*diagnostics, *error.diagnostics])
+            there, {}, (), diff.compare(None, content.tables, None, {}), in_order([*diagnostics, *error.diagnostics])
         )
     diagnostics += planning.reader_diagnostics(files, parquet=content.parquet, strict=options.strict)
     changes = diff.compare(
@@ -78,7 +83,7 @@ def _prepare(
     )
     stale = existing.stale_files(there_now, files)
     record = build_record.make(plan.checked.recipe.name, plan.content.tables, _own_files(plan.content, content, files))
-    return Prepared({RECORD_FILE: record.to_bytes(), **files}, tuple(stale), changes, in_order(diagnostics))
+    return Prepared(there, {RECORD_FILE: record.to_bytes(), **files}, tuple(stale), changes, in_order(diagnostics))
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:

@@ -2,17 +2,20 @@
 
 Scalars follow JSON, as YAML 1.2's JSON schema does: ``null``, ``true``, ``false`` and JSON numbers are what they say,
 everything else is text. So ``no`` is a word, ``2026-01-15`` is no date object and ``0042`` keeps its zeros. Duplicate
-keys, custom tags, merge keys and cyclic aliases are refused.
+keys, tags, merge keys and cyclic aliases are refused.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import yaml
 
+from croissant_recipes import yaml_problems
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span
 
@@ -20,8 +23,12 @@ Path = tuple[str | int, ...]
 """The way from the top of the file to a value: keys and list indices."""
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+_ANCHOR = re.compile(r"&\S+[ \t]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\(x..|u.{4}|U.{8}|.)")
 _NODE_LIMIT = 200_000
-_STANDARD_TAGS = "tag:yaml.org,2002:"
+_DEPTH_LIMIT = 64
+_UNTAGGED = ""
 
 
 @dataclass(frozen=True)
@@ -31,24 +38,29 @@ class Place:
     Attributes:
         value: Span of the value.
         key: Span of the key that introduces it, where it has one.
-        literal: The text of a scalar as written, ``None`` for lists and mappings.
-        verbatim: Whether the n-th character of the text is the n-th character of the file after ``value``'s start
-            (or after an opening quote), so that an offset in the text is a column.
-        quoted: Whether the scalar stands in quotes.
+        literal: The text of a scalar without its quotes, ``None`` for lists and mappings.
+        starts, ends: The columns at which each character of a scalar's text begins and ends in the file; ``None`` where
+            the text is not on one line. They differ by more than one where the file has an escape or a parameter.
     """
 
     value: Span
     key: Span | None = None
     literal: str | None = None
-    verbatim: bool = False
-    quoted: bool = False
+    starts: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
 
     def at(self, start: int, end: int) -> Span:
-        """The span of a part of a scalar's text, or of the whole scalar where columns do not follow offsets."""
-        if not self.verbatim:
+        """The span of a part of a scalar's text, or of the whole scalar where that cannot be told.
+
+        An empty part is widened to the character after it or, at the end of the text, to what follows the text.
+        """
+        if not self.starts or not self.ends:
             return self.value
-        shift = self.value.column + (1 if self.quoted else 0)
-        return Span(self.value.file, self.value.line, shift + start, self.value.line, shift + max(end, start + 1))
+        line = self.value.line
+        if start >= len(self.starts):
+            return Span(self.value.file, line, self.ends[-1], line, self.ends[-1] + 1)
+        last = min(max(end, start + 1), len(self.ends)) - 1
+        return Span(self.value.file, line, self.starts[start], line, self.ends[last])
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,15 @@ class Document:
         Parts of ``path`` that do not exist at their level are passed over, as validation errors name alternatives
         of a union that are no keys of the file.
         """
+        return self.places[self.existing(path)]
+
+    def existing(self, path: tuple[object, ...]) -> Path:
+        """``path`` without the parts that do not exist at their level."""
         here: Path = ()
         for part in path:
             if isinstance(part, str | int) and (*here, part) in self.places:
                 here = (*here, part)
-        return self.places[here]
+        return here
 
     def value_span(self, *path: str | int) -> Span:
         return self.place(path).value
@@ -82,40 +98,62 @@ class Document:
         return self.place(path).at(start, end)
 
 
+class _Loader(yaml.SafeLoader):
+    """Leaves nodes without a tag untagged, so that the tags that the file itself gives stand out."""
+
+    def resolve(self, kind: type[yaml.Node], value: object, implicit: object) -> str:  # noqa: ARG002
+        return _UNTAGGED
+
+
+class _UnusableError(Exception):
+    """A document that cannot be turned into values at all."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
 def parse(text: str, file: str) -> tuple[Document | None, list[Diagnostic]]:
-    """Parse one YAML document. Returns no document where the text is not YAML at all."""
+    """Parse one YAML document. Returns no document where the text cannot be turned into values at all."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        return None, [_syntax_error(error, file)]
+        return None, [yaml_problems.diagnostic(error, text, file)]
+    except RecursionError:
+        return None, [_too_deep(Span(file, 1, 1))]
     if node is None:
         return None, [Diagnostic(Code.YAML, "the file is empty", span=Span(file, 1, 1), hint="start with `recipe: 1`")]
-    builder = _Builder(file)
-    value = builder.build(node, (), None, ())
+    builder = _Builder(file, text)
+    try:
+        value = builder.build(node, (), None, ())
+    except _UnusableError as error:
+        return None, [*builder.diagnostics, error.diagnostic]
     return Document(file, value, builder.places), builder.diagnostics
 
 
-def _syntax_error(error: yaml.YAMLError, file: str) -> Diagnostic:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).splitlines()[0]
-    context = getattr(error, "context", None)
-    span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file, 1, 1)
-    message = f"{context}: {problem}" if context else str(problem)
-    hint = None
-    if "\\t" in message:
-        hint = "indent with spaces; YAML does not allow tabs there"
-    elif "another document" in message or "single document" in message:
-        hint = "a recipe is one YAML document; remove the second `---`"
-    elif "mapping values are not allowed" in message:
-        hint = "quote a value that holds `: `, or check the indentation"
-    elif "`" in message or "cannot start any token" in message or "alias" in message:
-        hint = "quote the value: a leading `*`, `&`, `%`, `@` or backtick means something else in YAML"
-    return Diagnostic(Code.YAML, message, span=span, hint=hint)
+def plain_value(text: str) -> object:
+    """What an unquoted scalar means. A number too large for the machine's arithmetic stays text."""
+    if text in ("", "null", "~"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if not _JSON_NUMBER.match(text):
+        return text
+    number = float(text)
+    if not math.isfinite(number):
+        return text
+    return number if any(c in text for c in ".eE") else int(text)
+
+
+def _too_deep(span: Span) -> Diagnostic:
+    message = f"values are nested more than {_DEPTH_LIMIT} levels deep"
+    return Diagnostic(Code.YAML, message, span=span, hint="a recipe needs fewer than ten levels")
 
 
 class _Builder:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self.text = text
         self.places: dict[Path, Place] = {}
         self.diagnostics: list[Diagnostic] = []
         self._nodes = 0
@@ -123,16 +161,14 @@ class _Builder:
     def build(self, node: yaml.Node, path: Path, key: Span | None, above: tuple[int, ...]) -> object:
         span = self._span(node)
         self._nodes += 1
-        if id(node) in above or self._nodes > _NODE_LIMIT:
-            if self._nodes <= _NODE_LIMIT + 1:
-                reason = "an alias that holds itself" if id(node) in above else "too many values"
-                self._refuse(span, f"{reason} cannot be a recipe", "write the value out")
-            self.places[path] = Place(span, key)
-            return None
-        if not node.tag.startswith(_STANDARD_TAGS) or node.tag.endswith((":binary", ":set", ":omap", ":pairs")):
-            self._refuse(
-                span, f"tag {node.tag!r} is not allowed", "a recipe holds plain text, numbers, lists and mappings"
-            )
+        if id(node) in above:
+            raise _UnusableError(_refusal(span, "a value cannot hold itself through an alias", "write the value out"))
+        if self._nodes > _NODE_LIMIT:
+            hint = "write runs as patterns, or in a split file"
+            raise _UnusableError(_refusal(span, f"the file holds more than {_NODE_LIMIT:,} values", hint))
+        if len(above) >= _DEPTH_LIMIT:
+            raise _UnusableError(_too_deep(span))
+        self._check_tag(node, span)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, key, span)
         self.places[path] = Place(span, key)
@@ -143,56 +179,88 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path, key: Span | None, span: Span) -> object:
         text = str(node.value)
-        width = (span.end_column or 0) - span.column
-        quoted = node.style in ("'", '"')
-        verbatim = (
-            span.line == span.end_line and width == len(text) + (2 if quoted else 0) and node.style not in ("|", ">")
-        )
-        self.places[path] = Place(span, key, text, verbatim, quoted)
+        self._check_text(text, span)
+        starts, ends = self._columns(node, span) or (None, None)
+        self.places[path] = Place(span, key, text, starts, ends)
         return text if node.style else plain_value(text)
 
     def _mapping(self, node: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> dict[str, object]:
-        seen: dict[Hashable, Span] = {}
+        seen: dict[str, Span] = {}
         result: dict[str, object] = {}
         for key_node, value_node in node.value:
             span = self._span(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                self._refuse(span, "a key must be text, not a list or mapping", None)
+                hint = "put a key that begins with '[' or '{' in quotes"
+                self.diagnostics.append(_refusal(span, "a key must be text, not a list or mapping", hint))
                 continue
             name = str(key_node.value)
+            self._check_tag(key_node, span)
+            self._check_text(name, span)
             if name == "<<" and not key_node.style:
-                self._refuse(
-                    span, "merge keys (`<<`) are not allowed", "write the keys out, or use an alias as a whole value"
-                )
+                hint = "write the keys out, or use an alias as a whole value"
+                self.diagnostics.append(_refusal(span, "merge keys (`<<`) are not allowed", hint))
                 continue
             if name in seen:
-                self.diagnostics.append(
-                    Diagnostic(
-                        Code.DUPLICATE_KEY,
-                        f"key {name!r} stands twice",
-                        span=span,
-                        hint=f"remove one; the first is at line {seen[name].line}",
-                    )
-                )
+                hint = f"remove one; the first is at line {seen[name].line}"
+                message = f"key {name!r} stands twice"
+                self.diagnostics.append(Diagnostic(Code.DUPLICATE_KEY, message, span=span, hint=hint))
                 continue
             seen[name] = span
             result[name] = self.build(value_node, (*path, name), span, above)
         return result
 
-    def _refuse(self, span: Span, message: str, hint: str | None) -> None:
-        self.diagnostics.append(Diagnostic(Code.YAML, message, span=span, hint=hint))
+    def _check_tag(self, node: yaml.Node, span: Span) -> None:
+        if node.tag != _UNTAGGED:
+            short = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+            hint = "remove it; text that looks like something else goes in quotes"
+            self.diagnostics.append(_refusal(span, f"the tag {short!r} is not allowed", hint))
+
+    def _check_text(self, text: str, span: Span) -> None:
+        if not text.isascii() and _SURROGATE.search(text):
+            hint = "write the character itself, or its whole code after \\U"
+            self.diagnostics.append(_refusal(span, "an escape stands for half a character", hint))
 
     def _span(self, node: yaml.Node) -> Span:
         start, end = node.start_mark, node.end_mark
-        return Span(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        column = start.column + 1
+        if isinstance(node, yaml.ScalarNode):
+            if anchor := _ANCHOR.match(self.text, start.index):
+                column += len(anchor.group())
+        elif not node.flow_style and node.value:
+            # PyYAML ends a block where the next token begins.
+            last = node.value[-1]
+            last_span = self._span(last[1] if isinstance(last, tuple) else last)
+            return Span(self.file, start.line + 1, column, last_span.end_line, last_span.end_column)
+        return Span(self.file, start.line + 1, column, end.line + 1, end.column + 1)
+
+    def _columns(self, node: yaml.ScalarNode, span: Span) -> tuple[Sequence[int], Sequence[int]] | None:
+        """The columns of each character of a scalar, ``None`` where its text is not simply what stands in the file."""
+        if span.line != span.end_line or node.style in ("|", ">"):
+            return None
+        first, length = span.column + (1 if node.style else 0), len(node.value)
+        starts: Sequence[int] = range(first, first + length)
+        ends: Sequence[int] = range(first + 1, first + length + 1)
+        width = (span.end_column or 0) - span.column - (2 if node.style else 0)
+        if width == length:
+            return starts, ends
+        source = self.text[node.end_mark.index - 1 - width : node.end_mark.index - 1]
+        widths = list(_widths(source, node.style))
+        if len(widths) != length:
+            return None
+        ends = [first + n for n in accumulate(widths)]
+        return [end - w for end, w in zip(ends, widths, strict=True)], ends
 
 
-def plain_value(text: str) -> object:
-    """What an unquoted scalar means."""
-    if text in ("", "null", "~"):
-        return None
-    if text in ("true", "false"):
-        return text == "true"
-    if _JSON_NUMBER.match(text):
-        return float(text) if any(c in text for c in ".eE") else int(text)
-    return text
+def _widths(source: str, style: str) -> list[int]:
+    """How many characters of a quoted scalar stand for each character of its text."""
+    escape = _ESCAPE if style == '"' else re.compile("''")
+    widths, at = [], 0
+    while at < len(source):
+        match = escape.match(source, at)
+        widths.append(len(match.group()) if match else 1)
+        at += widths[-1]
+    return widths
+
+
+def _refusal(span: Span, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(Code.YAML, message, span=span, hint=hint)

@@ -28,7 +28,7 @@ from croissant_recipes.sources.locations import (
     sibling,
     strip_credentials,
 )
-from croissant_recipes.writing import staged_view
+from croissant_recipes.journal import staged_view
 
 _WAITS = (0.05, 0.1, 0.2)
 """Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""

@@ -16,7 +16,7 @@ import filelock
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.writing.journal import LOCK, STAGED, staged_path
+from croissant_recipes.journal import LOCK, STAGED, staged_path
 from croissant_recipes.writing.local import Places
 from croissant_recipes.writing.output import Check, Output, reporting
 from croissant_recipes.writing.remote import Place

@@ -22,7 +22,7 @@ import fsspec.core
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.writing.journal import JOURNAL, LOCK, STAGED, Journal, read_journal, staged_path, staged_view
+from croissant_recipes.journal import JOURNAL, LOCK, STAGED, Journal, read_journal, staged_path, staged_view
 from croissant_recipes.writing.output import Check, Output, in_commit_order
 
 _READS = 5

@@ -78,7 +78,7 @@ class PortalClient:
 
 @cache
 def _official_client() -> Any:
-    """One whose parsed schema all others share, as parsing it takes longer than most requests. It connects to nothing."""
+    """One whose parsed schema all others share, as parsing takes longer than most requests. It connects to nothing."""
     return cryoet_data_portal.Client()
 
 

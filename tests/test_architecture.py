@@ -1,0 +1,91 @@
+"""Imports go one way, and heavy libraries are imported only where they are used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import croissant_recipes
+
+PACKAGE = Path(croissant_recipes.__file__).parent
+
+LAYERS = (
+    {"codes", "schema", "rai", "counts", "options", "progress", "journal"},
+    {"diagnostics", "tables"},
+    {"yaml_problems", "yaml_nodes", "recipe", "selectors", "templates", "portal_schema", "serialize"},
+    {"params", "loading", "matching", "checked"},
+    {"check_splits", "check_layers", "checks"},
+    {"sources", "manifest", "readers", "writing", "exact_index", "reading"},
+    {"urls", "naming", "collisions", "layers", "merging", "records", "splits", "objects", "expectations", "content"},
+    {"planner", "diff", "build_record"},
+    {"existing", "planning", "starter"},
+    {"building"},
+    {"api", "copick_config"},
+    {"render", "terminal"},
+    {"cli"},
+)
+"""Modules and packages of the top level, lowest first. A module imports from lower layers and from its own."""
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE)
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level modules of the package that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "croissant_recipes":
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+def home(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {home(p) for p in MODULES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    upward = {name for name in imports(path) if RANK[name] > RANK[home(path)]}
+    assert not upward
+
+
+def test_sources_and_writers_do_not_know_each_other() -> None:
+    for path in MODULES:
+        if home(path) == "sources":
+            assert "writing" not in imports(path), path
+        if home(path) == "writing":
+            assert "sources" not in imports(path), path
+
+
+def test_only_the_command_line_imports_click() -> None:
+    users = {home(p) for p in MODULES if "import click" in p.read_text(encoding="utf-8")}
+    assert users == {"cli"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are loaded once a fresh interpreter has run some code."""
+    program = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_help_waits_for_nothing() -> None:
+    heavy = {"pydantic", "yaml", "lark", "pandas", "fsspec", "rich", "mlcroissant", "copick", "cryoet_data_portal"}
+    assert not loaded_by("import croissant_recipes.cli") & heavy
+
+
+def test_check_waits_for_no_compiler(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("recipe: 1\nname: x\nlayers: [{export: a, picks: 'ribosome:*/*@'}]\n", encoding="utf-8")
+    code = f"import croissant_recipes; assert not croissant_recipes.check({str(recipe)!r})[0].ok"
+    assert not loaded_by(code) & {"pandas", "fsspec", "rich", "mlcroissant", "copick", "cryoet_data_portal", "s3fs"}
