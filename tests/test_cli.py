@@ -1,0 +1,243 @@
+"""The command: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import croissant_recipes
+from croissant_recipes.cli import main
+from croissant_recipes.codes import ExitCode
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The quickstart recipe with its project, to be changed at will; the working directory."""
+    shutil.copytree(RECIPES / "sample", tmp_path / "sample", ignore=shutil.ignore_patterns("Croissant", ".croissant*"))
+    shutil.copy(RECIPES / "quickstart.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    result = CliRunner().invoke(main, words)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def edit(recipe: Path, old: str, new: str) -> None:
+    text = recipe.read_text(encoding="utf-8")
+    assert old in text
+    recipe.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_check_of_a_good_recipe(lab: Path) -> None:
+    result = run("check", "quickstart.yaml")
+    assert result.exit_code == ExitCode.GOOD
+    assert result.stdout == "quickstart.yaml: ok\n"
+    assert result.stderr == ""
+
+
+def test_check_reports_every_recipe_and_ends_with_the_worst(lab: Path) -> None:
+    (lab / "bad.yaml").write_text("recipe: 1\n", encoding="utf-8")
+    result = run("check", "quickstart.yaml", "bad.yaml")
+    assert result.exit_code == ExitCode.INVALID
+    assert "quickstart.yaml: ok\n" in result.stdout
+    assert "bad.yaml:1:1: error[CR105]" in result.stderr
+
+
+def test_check_json(lab: Path) -> None:
+    edit(lab / "quickstart.yaml", "tomograms:", "tomogram:")
+    result = run("check", "--format", "json", "quickstart.yaml")
+    document = json.loads(result.stdout)
+    assert (document["format"], document["kind"]) == (1, "check")
+    recipe = document["recipes"][0]
+    assert not recipe["ok"]
+    [found] = recipe["diagnostics"]
+    assert (found["code"], found["line"], found["column"]) == ("CR104", 34, 5)
+    assert found["hint"] == "did you mean 'tomograms'?"
+    assert result.stderr == ""
+
+
+def test_quiet_prints_nothing_of_what_is_good(lab: Path) -> None:
+    for words in (("check", "-q"), ("plan", "-q"), ("build", "-q")):
+        result = run(*words, "quickstart.yaml")
+        assert (result.exit_code, result.stdout, result.stderr) == (ExitCode.GOOD, "", "")
+
+
+def test_plan_writes_nothing(lab: Path) -> None:
+    before = sorted(p for p in lab.rglob("*"))
+    result = run("plan", "quickstart.yaml")
+    assert result.exit_code == ExitCode.GOOD
+    assert "picks 'ribosome:*/*' selects 6" in result.stdout
+    assert "A new Croissant:" in result.stdout
+    assert sorted(p for p in lab.rglob("*")) == before
+
+
+def test_dry_run_is_plan(lab: Path) -> None:
+    planned, dry = run("plan", "quickstart.yaml"), run("build", "--dry-run", "quickstart.yaml")
+    assert dry.stdout == planned.stdout
+    assert not (lab / "sample" / "Croissant").exists()
+
+
+def test_plan_json_is_sorted_and_whole(lab: Path) -> None:
+    result = run("plan", "--format", "json", "quickstart.yaml")
+    document = json.loads(result.stdout)
+    assert result.stdout.rstrip("\n") == json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    assert (document["format"], document["kind"]) == (1, "plan")
+    recipe = document["recipes"][0]
+    assert recipe["ok"]
+    assert not recipe["written"]
+    assert recipe["splits"] == {"train": ["TS_001", "TS_002"], "val": ["TS_003"]}
+    assert recipe["layers"][0]["selectors"][-1] == {
+        "artifact": "picks",
+        "text": "ribosome:*/*",
+        "role": "select",
+        "matched": 6,
+    }
+    assert len(recipe["changes"]["record_sets"]["picks"]["added"]) == recipe["rows"]["picks"] == 6
+
+
+def test_build_then_nothing_to_do(lab: Path) -> None:
+    first, second = run("build", "quickstart.yaml"), run("build", "quickstart.yaml")
+    assert first.exit_code == second.exit_code == ExitCode.GOOD
+    assert first.stdout.startswith("Built: ")
+    assert second.stdout.startswith("Up to date: ")
+    assert "No changes" in run("plan", "quickstart.yaml").stdout
+
+
+def test_a_changed_recipe_shows_as_a_diff(lab: Path) -> None:
+    run("build", "quickstart.yaml")
+    edit(lab / "quickstart.yaml", 'val: ["TS_003"]', 'test: ["TS_003"]')
+    result = run("plan", "quickstart.yaml")
+    assert "    ~ TS_003: split val -> test\n" in result.stdout
+
+
+def test_expectation_blocks(lab: Path) -> None:
+    edit(lab / "quickstart.yaml", 'runs: ">= 3"', 'runs: ">= 30"')
+    result = run("build", "quickstart.yaml")
+    assert result.exit_code == ExitCode.BLOCKED
+    assert "error[CR404]: runs: expected >= 30, and there are 4" in result.stderr
+    assert "Nothing was written." in result.stderr
+    assert not (lab / "sample" / "Croissant").exists()
+    assert not (lab / "sample" / ".croissant-recipe.lock").exists()
+
+
+def test_unreachable_source(lab: Path) -> None:
+    edit(lab / "quickstart.yaml", "sample/filesystem.json", "sample/nothing.json")
+    result = run("build", "quickstart.yaml")
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert "quickstart.yaml:" in result.stderr
+    assert "error[CR301]" in result.stderr
+
+
+def test_output_and_base_url(lab: Path) -> None:
+    result = run("build", "quickstart.yaml", "--output", "elsewhere", "--base-url", "https://example.org/there/")
+    assert result.exit_code == ExitCode.GOOD
+    manifest = json.loads((lab / "elsewhere" / "Croissant" / "metadata.json").read_bytes())
+    assert manifest["copick:baseUrl"] == "https://example.org/there"
+    urls = {f["@id"]: f["contentUrl"] for f in manifest["distribution"]}
+    assert urls["picks-csv"] == "https://example.org/there/Croissant/picks.csv"
+
+
+def test_outside_the_output_without_a_base_url(lab: Path) -> None:
+    result = run("build", "quickstart.yaml", "--output", "elsewhere")
+    assert result.exit_code == ExitCode.INVALID
+    assert "error[CR409]" in result.stderr
+    assert "add `base_url:` to `output:`" in result.stderr
+    assert not (lab / "elsewhere").exists()
+
+
+def test_no_file_sha256(lab: Path) -> None:
+    run("build", "quickstart.yaml", "--no-file-sha256")
+    root = croissant_recipes.from_croissant(str(lab / "sample" / "Croissant" / "metadata.json"))
+    assert {row["sha256"] for row in root.index.picks} == {None}
+    assert {row["voxel_size"] for row in root.index.picks} == {10.0}
+
+
+def test_set(lab: Path) -> None:
+    result = run("plan", "quickstart.yaml", "--set", "voxel=20.0")
+    assert "tomograms 'wbp@20.0' selects 2" in result.stdout
+    assert result.exit_code == ExitCode.INVALID  # there is no denoised tomogram at 20 Å
+    assert "'denoised@20.0' matches no tomogram" in result.stderr
+
+
+def test_emitted_config_opens_the_croissant(lab: Path) -> None:
+    import copick
+
+    result = run("build", "quickstart.yaml", "--emit-config", "a.json")
+    assert result.exit_code == ExitCode.GOOD
+    root = copick.from_file("a.json")
+    assert (root.mode, [r.name for r in root.runs]) == ("A", ["TS_001", "TS_002", "TS_003", "TS_004"])
+    run("build", "quickstart.yaml", "--emit-config", "b.json", "--config-overlay", "overlay")
+    overlaid = copick.from_file("b.json")
+    assert overlaid.mode == "B"
+    overlaid.get_run("TS_004").new_picks("ribosome", session_id="1", user_id="me").store()
+    assert list((lab / "overlay").rglob("me_1_ribosome.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("build", "a.yaml", "b.yaml", "--output", "x"), "--output goes with one recipe"),
+        (("build", "a.yaml", "--config-overlay", "x"), "--config-overlay goes with --emit-config"),
+        (("plan", "a.yaml", "--refresh", "--offline"), "--refresh and --offline exclude each other"),
+        (("check", "a.yaml", "--set", "voxel"), "--set voxel: write NAME=VALUE"),
+        (("init",), "give either --config or --datasets"),
+        (("init", "--datasets", "ten"), "--datasets ten: dataset ids are whole numbers separated by commas"),
+        (("build",), "Missing argument 'RECIPE...'"),
+    ],
+)
+def test_usage_errors(words: tuple[str, ...], message: str) -> None:
+    result = run(*words)
+    assert result.exit_code == ExitCode.INVALID
+    assert message in result.stderr
+
+
+def test_two_recipes_into_one_root(lab: Path) -> None:
+    shutil.copy(lab / "quickstart.yaml", lab / "again.yaml")
+    result = run("build", "quickstart.yaml", "again.yaml")
+    assert result.exit_code == ExitCode.INVALID
+    assert "again.yaml" in result.stderr
+    assert "quickstart.yaml is built into the same project_root" in result.stderr
+    assert not (lab / "sample" / "Croissant").exists()
+
+
+def test_init_writes_a_recipe_that_builds(lab: Path) -> None:
+    result = run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml")
+    assert result.exit_code == ExitCode.GOOD, result.stderr
+    text = (lab / "mine.yaml").read_text(encoding="utf-8")
+    for name in ("TS_001", "denoised@10.0", "ribosome:curator/round-1", "cell:segmenter/v1@10.0?panoptic=true"):
+        assert name in text
+    assert run("build", "mine.yaml").exit_code == ExitCode.GOOD
+    assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml").exit_code == ExitCode.INVALID
+    assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml", "--force").exit_code == ExitCode.GOOD
+
+
+def test_init_of_a_config_that_is_not_there(lab: Path) -> None:
+    result = run("init", "--config", "nothing.json")
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert "nothing.json" in result.stderr
+
+
+def test_a_bug_ends_with_1(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from croissant_recipes import api
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("not the recipe's fault")
+
+    monkeypatch.setattr(api, "check", broken)
+    result = CliRunner().invoke(main, ["check", "quickstart.yaml"])
+    assert result.exit_code == ExitCode.BUG
+    assert "ZeroDivisionError: not the recipe's fault" in result.stderr
+    assert "This is a bug in croissant-recipe." in result.stderr
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"croissant-recipe, version {croissant_recipes.__version__}\n"
