@@ -1,7 +1,7 @@
 """Compile a declarative recipe into an MLCommons Croissant dataset for cryo-electron tomography.
 
-``load_recipe``, ``check``, ``plan`` and ``build`` are what the command ``croissant-recipe`` uses; ``from_croissant`` opens
-what was built, exactly.
+``load_recipe``, ``check``, ``plan`` and ``build`` are what the command ``croissant-recipe`` uses; ``from_croissant``
+opens what was built, exactly.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Op
 
 
 def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
-    """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the lock,
-    and not written when something stands against it now."""
+    """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the
+    lock, and not written when something stands against it now."""
     with writing.locked(output):
         there = writing.read_existing(output)
         if there != prepared.there:

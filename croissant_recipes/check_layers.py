@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from croissant_recipes import portal_schema, selectors, templates
@@ -12,12 +12,18 @@ from croissant_recipes.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSel
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
 from croissant_recipes.loading import Draft
-from croissant_recipes.recipe import Layer, Scalar, SelectionMap
+from croissant_recipes.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.templates import Template
-from croissant_recipes.yaml_nodes import Document, Path
+from croissant_recipes.yaml_nodes import Document, Path, Place
 
 SourceKinds = Mapping[str, str | None]
+
+_PORTAL_TYPES = WHERE_TYPES
+"""What the portal has."""
+
+_EXAMPLES: Mapping[portal_schema.FieldType, object] = {"int": 1, "float": 0.5, "bool": True, "str": "a", "enum": "a"}
+"""A value of each type of portal field, to try a template's formats on."""
 
 _UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1F\x7F\s_]+')
 """What copick does not take in the name of an object, user, session or tomogram type."""
@@ -49,8 +55,9 @@ class _LayerChecker:
     def check(self) -> LayerSpec:
         layer = self.layer
         filters = {artifact: self._filter(artifact) for artifact in ARTIFACT_TYPES}
-        self._check_unnamed(filters)
-        self._check_portal_only(filters)
+        self._check_others()
+        self._check_held(filters)
+        self._check_portal_only()
         rules, problems = split_rules(self.document, layer.split, (*self.path, "split"))
         self.found += problems
         return LayerSpec(
@@ -88,16 +95,14 @@ class _LayerChecker:
         return TypeFilter(artifact, take, select, span=span)
 
     def _filter_map(self, artifact: str, value: SelectionMap, path: Path, span: Span) -> TypeFilter:
-        if not value.model_fields_set:
-            self._report(
-                Code.VALUE, f"{artifact} holds none of select, exclude, where and authors", span, "write `all`"
-            )
         take, select = Take.ALL, ()
         if value.select is not None:
             take, select = self._select(artifact, value.select, (*path, "select"))
         exclude: tuple[PlacedSelector, ...] = ()
         if value.exclude is not None:
             exclude = self._parse_all(artifact, value.exclude, (*path, "exclude"))
+        if not isinstance(value, PortalSelectionMap):
+            return TypeFilter(artifact, take, select, exclude, span=span)
         authors = (value.authors,) if isinstance(value.authors, str) else value.authors or ()
         return TypeFilter(
             artifact,
@@ -124,10 +129,6 @@ class _LayerChecker:
         if isinstance(value, str):
             parsed = [self._parse(artifact, value, path)]
         else:
-            if not value:
-                self._report(
-                    Code.VALUE, f"the list of {artifact} is empty", self.document.value_span(*path), "write `none`"
-                )
             parsed = [self._parse(artifact, text, (*path, i)) for i, text in enumerate(value)]
         return tuple(p for p in parsed if p is not None)
 
@@ -143,55 +144,66 @@ class _LayerChecker:
             self._report(Code.SELECTOR, f"{text!r}: {message}", place.at(start, end), hint, warn=True)
         return PlacedSelector(selector, place.value)
 
-    def _check_unnamed(self, filters: Mapping[str, TypeFilter]) -> None:
-        if self.layer.operation != "append" or "others" in self.layer.model_fields_set:
+    # What the source holds
+
+    def _check_others(self) -> None:
+        """Say what becomes of the types that the layer does not name, where that may not be meant."""
+        unnamed = [artifact for artifact in self._held() if not self._names(artifact)]
+        if not unnamed:
             return
-        absent = ("features", "meshes", "objects") if self.kinds.get(self.layer.source) == "portal" else ()
-        unnamed = [a for a in ARTIFACT_TYPES if not filters[a].named and a != "runs" and a not in absent]
-        if unnamed and len(unnamed) < len(ARTIFACT_TYPES) - 1 - len(absent):
-            span = self.document.key_span(*self.path, "append")
+        if self.layer.operation == "append" and not self._names("others"):
             self._report(
                 Code.UNNAMED_TYPES,
-                f"the layer also appends all {', '.join(unnamed[:-1]) + ' and ' if unnamed[1:] else ''}{unnamed[-1]}",
-                span,
+                f"the layer {'also ' * (unnamed != [*self._held()])}appends all {_joined(unnamed)}",
+                self.document.key_span(*self.path, "append"),
                 "write `others: exclude` to append only what is named, or `others: include` if that is meant",
                 warn=True,
             )
+        elif self.layer.others == "exclude" and not any(self._names(artifact) for artifact in ARTIFACT_TYPES[1:]):
+            self._report(
+                Code.ARTIFACT_TYPE,
+                "the layer names no artifact type and excludes the others, so it takes nothing but runs",
+                self.document.value_span(*self.path, "others"),
+                f"name what it takes, such as `{unnamed[0]}: all`",
+                warn=True,
+            )
+
+    def _check_held(self, filters: Mapping[str, TypeFilter]) -> None:
+        for artifact in ARTIFACT_TYPES[1:]:
+            chosen = filters[artifact]
+            if artifact not in self._held() and chosen.take is Take.SELECTED and not self.layer.allow_empty:
+                self._report(
+                    Code.ARTIFACT_TYPE,
+                    f"{self.layer.source!r} is a portal source, and the portal has no {artifact}",
+                    self.document.key_span(*self.path, artifact),
+                    f"remove it; the portal has {_joined(_PORTAL_TYPES)}",
+                )
+
+    def _held(self) -> tuple[str, ...]:
+        """The artifact types besides runs that the layer's source can hold."""
+        return _PORTAL_TYPES if self.kinds.get(self.layer.source) == "portal" else ARTIFACT_TYPES[1:]
+
+    def _names(self, *keys: str) -> bool:
+        """Whether the file names a key, even with a wrong value."""
+        return (*self.path, *keys) in self.document.places
 
     # Portal-only keys
 
-    def _check_portal_only(self, filters: Mapping[str, TypeFilter]) -> None:
-        source = self.layer.source
-        kind = self.kinds.get(source)
-        used: list[tuple[str, Path]] = []
-        for artifact, chosen in filters.items():
-            for key, given in (("where", chosen.where or chosen.where_spans), ("authors", chosen.authors)):
-                if not given:
-                    continue
-                path = (*self.path, artifact, key)
-                if artifact not in WHERE_TYPES:
-                    self._report(
-                        Code.ARTIFACT_TYPE,
-                        f"{artifact}.{key} does not exist",
-                        self.document.key_span(*path),
-                        "`where` and `authors` exist for tomograms, picks and segmentations",
-                    )
-                else:
-                    used.append((f"{artifact}.{key}", path))
-        used += [(key, (*self.path, key)) for key in ("session_id", "run_name") if getattr(self.layer, key) is not None]
+    def _check_portal_only(self) -> None:
+        kind = self.kinds.get(self.layer.source)
         if kind is None or kind == "portal":
             return
-        for name, path in used:
-            self._report(
-                Code.PORTAL_ONLY,
-                f"{name} needs a portal source, and {source!r} is a {kind} source",
-                self.document.key_span(*path),
-                "remove it, or take the layer from a portal source",
-            )
+        of_types = [(artifact, key) for artifact in WHERE_TYPES for key in ("where", "authors")]
+        for keys in (*of_types, ("session_id",), ("run_name",)):
+            if self._names(*keys):
+                self._report(
+                    Code.PORTAL_ONLY,
+                    f"{'.'.join(keys)} needs a portal source, and {self.layer.source!r} is a {kind} source",
+                    self.document.key_span(*self.path, *keys),
+                    "remove it, or take the layer from a portal source",
+                )
 
     def _where(self, artifact: str, where: Mapping[str, Scalar], path: Path) -> Mapping[str, Scalar]:
-        if artifact not in WHERE_TYPES:
-            return {}
         coerced = {}
         for key, value in where.items():
             try:
@@ -206,10 +218,10 @@ class _LayerChecker:
     def _template(self, key: str, text: str | None) -> Template | None:
         if text is None:
             return None
-        if key == "run_name":
-            fields = list(portal_schema.run_fields())
-        else:
-            fields = [*portal_schema.annotation_fields(), *portal_schema.SESSION_TOKENS]
+        record = portal_schema.run_fields() if key == "run_name" else portal_schema.annotation_fields()
+        fields = {name: _EXAMPLES[field.type] for name, field in record.items()}
+        if key == "session_id":
+            fields |= dict.fromkeys(portal_schema.SESSION_TOKENS, _EXAMPLES["str"])
         place = self.document.place((*self.path, key))
         try:
             return templates.parse(text, fields)
@@ -224,13 +236,24 @@ class _LayerChecker:
         result = []
         for old, new in names.items():
             place = self.document.place((*self.path, "rename", key, old))
-            if bad := _UNUSABLE.search(new):
-                good = _UNUSABLE.sub("-", new).strip("-")
-                self._report(
-                    Code.VALUE,
-                    f"copick does not take {new!r} as a name: {bad.group(0)!r} is not allowed in it",
-                    place.at(bad.start(), bad.end()),
-                    f"write {good!r}" if good else None,
-                )
+            self._check_name(new, place)
             result.append(NewName(old, new, place.key or place.value))
         return tuple(result)
+
+    def _check_name(self, name: str, place: Place) -> None:
+        good = _UNUSABLE.sub("-", name).strip("-")
+        if good == name:
+            return
+        bad = _UNUSABLE.search(name) or re.search("^-+|-+$", name)
+        assert bad is not None
+        where = "" if _UNUSABLE.search(name) else " at its start or end"
+        self._report(
+            Code.VALUE,
+            f"copick takes no {bad.group()!r} in a name{where}: {name!r}",
+            place.at(*bad.span()),
+            f"write {good!r}" if good else "use letters, digits, '-' and '.'",
+        )
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

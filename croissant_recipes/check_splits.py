@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from croissant_recipes import selectors
 from croissant_recipes.checked import PlacedSelector, SplitFileRow, SplitRule
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Span, did_you_mean
+from croissant_recipes.diagnostics import Diagnostic, Span
 from croissant_recipes.loading import Draft
 from croissant_recipes.yaml_nodes import Document, Path
 
@@ -24,15 +24,15 @@ class CheckedSplits:
     unassign: tuple[PlacedSelector, ...]
 
 
-def check(draft: Draft) -> tuple[CheckedSplits, list[Diagnostic]]:
-    """Check ``splits:``, its file included."""
+def check(draft: Draft, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, list[Diagnostic]]:
+    """Check ``splits:``, its file included, against itself and the layers' own rules."""
     splits, document = draft.splits, draft.document
     assign, found = split_rules(document, splits.assign, ("splits", "assign"))
-    found += _twice(assign)
     rows: tuple[SplitFileRow, ...] = ()
     if splits.file is not None:
         rows, more = _read_file(draft, splits.file)
         found += more
+    found += _twice([*of_layers, *assign], rows)
     if splits.random is not None:
         for name in splits.random.ratios:
             found += _check_name(name, document.key_span("splits", "random", "ratios", name))
@@ -97,59 +97,68 @@ def _check_name(name: str, span: Span) -> list[Diagnostic]:
     return [Diagnostic(Code.SPLIT_NAME, message, span=span, hint=hint)]
 
 
-def _twice(rules: tuple[SplitRule, ...]) -> list[Diagnostic]:
-    """Runs that stand in two splits word for word. Patterns are for the plan, which knows the runs."""
-    first: dict[str, SplitRule] = {}
+def _twice(rules: Sequence[SplitRule], rows: Sequence[SplitFileRow]) -> list[Diagnostic]:
+    """Runs that stand in two splits word for word. What patterns match is for the plan, which knows the runs."""
+    named = [(rule.pattern.text.strip(), rule.split, rule.pattern.span) for rule in rules if _is_name(rule.pattern)]
+    named += [(row.run, row.split, row.span) for row in rows]
+    first: dict[str, tuple[str, Span]] = {}
     found = []
-    for rule in rules:
-        text = rule.pattern.text
-        earlier = first.setdefault(text, rule)
-        if earlier.split != rule.split:
-            found.append(
-                Diagnostic(
-                    Code.SPLIT_CONFLICT,
-                    f"{text!r} is in the splits {earlier.split!r} and {rule.split!r}",
-                    span=rule.pattern.span,
-                    hint=f"a run has one split; the other is at line {earlier.pattern.span.line}",
-                )
-            )
+    for run, split, span in named:
+        earlier, at = first.setdefault(run, (split, span))
+        if earlier != split:
+            message = f"{run!r} is in the splits {earlier!r} and {split!r}"
+            hint = f"a run has one split; the other is at line {at.line}" + (f" of {at.file}" * (at.file != span.file))
+            found.append(Diagnostic(Code.SPLIT_CONFLICT, message, span=span, hint=hint))
     return found
 
 
-def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
-    span = draft.document.value_span("splits", "file")
+def _is_name(pattern: PlacedSelector) -> bool:
+    """Whether it can be nothing but one run. The same pattern in two layers is about the runs of each."""
+    return bool(pattern.selector.parts) and all(part.is_exact for _, part in pattern.selector.parts)
 
-    def refuse(message: str, hint: str | None, at: Span = span) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
-        return (), [Diagnostic(Code.SPLIT_FILE, message, span=at, hint=hint)]
+
+def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
+    """The rows of a split file. A row that is wrong is reported where it stands in that file."""
+    in_recipe = draft.document.value_span("splits", "file")
+
+    def refuse(message: str, hint: str, span: Span = in_recipe) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
+        return (), [Diagnostic(Code.SPLIT_FILE, message, span=span, hint=hint)]
 
     if "://" in name:
-        return refuse(f"{name} is no local file", "keep the split file beside the recipe; a check reads no network")
+        return refuse(f"{name} is no local file", "keep the split file beside the recipe")
     path = draft.path.parent / name
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        return refuse(f"{name}: {error.strerror or error}", "the path is relative to the recipe file")
+        lines = re.split("\r\n|\r|\n", path.read_bytes().decode("utf-8-sig"))
+        # A line at a time, so that an error can name the line: a quoted cell cannot span two.
+        cells = [next(csv.reader([line]), []) for line in lines]
     except UnicodeDecodeError:
         return refuse(f"{name} is not UTF-8", "save it as UTF-8")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = reader.fieldnames or []
-    missing = [c for c in _COLUMNS if c not in header]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        return refuse(f"{name}: {reason}", "the path is relative to the recipe file")
+    missing = [column for column in _COLUMNS if column not in cells[0]]
     if missing:
-        hint = did_you_mean(missing[0], header, what="its columns are") or "start it with the line `split,run`"
-        return refuse(f"{name} has no column {missing[0]!r}", hint, Span(str(path), 1, 1))
+        hint = "begin it with the line `split,run`"
+        return refuse(f"there is no column {missing[0]!r}", hint, Span(str(path), 1, 1))
+    return _rows(str(path), cells)
+
+
+def _rows(file: str, cells: Sequence[Sequence[str]]) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
+    header = cells[0]
     rows: list[SplitFileRow] = []
     found: list[Diagnostic] = []
-    seen: dict[str, str] = {}
-    for row in reader:
-        at = Span(str(path), reader.line_num, 1)
-        split, run = row["split"] or "", row["run"] or ""
+    for number, row in enumerate(cells[1:], start=2):
+        if not any(row):
+            continue
+        span = Span(file, number, 1)
+        if len(row) != len(header):
+            message = f"the line has {len(row)} cells, and the header has {len(header)}"
+            found.append(Diagnostic(Code.SPLIT_FILE, message, span=span, hint="put a name that holds ',' in quotes"))
+            continue
+        split, run = (row[header.index(column)] for column in _COLUMNS)
         if not run:
-            found.append(Diagnostic(Code.SPLIT_FILE, "a row without a run", span=at, hint="write `train,TS_001`"))
+            found.append(Diagnostic(Code.SPLIT_FILE, "the line names no run", span=span, hint="such as `train,TS_001`"))
             continue
-        found += _check_name(split, at)
-        if seen.setdefault(run, split) != split:
-            message = f"run {run!r} is in the splits {seen[run]!r} and {split!r}"
-            found.append(Diagnostic(Code.SPLIT_CONFLICT, message, span=at, hint="a run has one split"))
-            continue
-        rows.append(SplitFileRow(split, run, at))
+        found += _check_name(split, span)
+        rows.append(SplitFileRow(split, run, span))
     return tuple(rows), found

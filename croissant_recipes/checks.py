@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
-from croissant_recipes import check_layers, check_splits, counts, loading, rai
+from croissant_recipes import check_layers, check_splits, loading
 from croissant_recipes.check_layers import SourceKinds
 from croissant_recipes.checked import CheckedRecipe
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, errors, in_order
 from croissant_recipes.loading import Draft
-from croissant_recipes.recipe import Expect
+from croissant_recipes.selectors import as_number
 
 
 def check_recipe(
@@ -31,50 +30,56 @@ def check_recipe(
     draft, found = loading.load(path, overrides or {})
     if draft is None:
         return None, in_order(found)
-    kinds = _source_kinds(draft)
     found += _check_sources(draft)
     found += _check_order(draft)
     found += _check_dataset(draft)
-    found += _check_expect(draft)
-    layers, more = check_layers.check(draft, kinds)
+    found += _check_voxel_sizes(draft)
+    layers, more = check_layers.check(draft, _source_kinds(draft))
     found += more
-    splits, more = check_splits.check(draft)
+    splits, more = check_splits.check(draft, [rule for layer in layers for rule in layer.splits])
     found += more
     diagnostics = in_order(found)
     if draft.recipe is None or any(errors(diagnostics)):
         return None, diagnostics
-    checked = CheckedRecipe(draft.path, draft.recipe, draft.document, layers)
-    return replace(checked, assign=splits.assign, split_rows=splits.rows, unassign=splits.unassign), diagnostics
+    checked = CheckedRecipe(
+        draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign
+    )
+    return checked, diagnostics
 
 
 def _source_kinds(draft: Draft) -> SourceKinds:
-    """The kind of each source; a copick config of the portal's type is read to know it, where it lies on this disk."""
-    kinds: dict[str, str | None] = {}
+    """The kind of each source, ``None`` where it cannot be told."""
+    kinds = {name: draft.source_kind(name) for name in draft.sources}
     for name, source in draft.sources.items():
-        kinds[name] = source.kind if source else None
-        if source and source.copick and "://" not in source.copick.config:
-            try:
-                config = json.loads((draft.path.parent / source.copick.config).read_bytes())
-            except (OSError, ValueError):
-                # What is wrong with the file is for the source to say when it is opened.
-                kinds[name] = None
-                continue
-            if isinstance(config, dict) and config.get("config_type") == "cryoet_data_portal":
-                kinds[name] = "portal"
+        if source and source.copick and _may_be_portal(draft, source.copick.config):
+            kinds[name] = None
     return kinds
 
 
+def _may_be_portal(draft: Draft, config: str) -> bool:
+    """Whether a copick config may be of the portal's type. One on this disk is read to know it."""
+    if "://" in config:
+        return True
+    try:
+        values = json.loads((draft.path.parent / config).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        # What is wrong with the file is for the source to say when it is opened.
+        return True
+    return isinstance(values, dict) and values.get("config_type") == "cryoet_data_portal"
+
+
 def _check_sources(draft: Draft) -> list[Diagnostic]:
+    if not draft.sources:
+        return []
     found = []
     used = {layer.source for layer in draft.layers if layer}
     for i, layer in enumerate(draft.layers):
         if layer and layer.source not in draft.sources:
             span = draft.document.value_span("layers", i, layer.operation)
-            hint = did_you_mean(layer.source, draft.sources, what="declared are") or "declare it under `sources:`"
-            found.append(
-                Diagnostic(Code.SOURCE_UNKNOWN, f"source {layer.source!r} is not declared", span=span, hint=hint)
-            )
-    if all(draft.layers):
+            hint = did_you_mean(layer.source, draft.sources, what="declared are")
+            message = f"source {layer.source!r} is not declared"
+            found.append(Diagnostic(Code.SOURCE_UNKNOWN, message, span=span, hint=hint))
+    if all(draft.layers) and not found:
         for name in draft.sources:
             if name not in used:
                 span = draft.document.key_span("sources", name)
@@ -84,20 +89,21 @@ def _check_sources(draft: Draft) -> list[Diagnostic]:
 
 
 def _check_order(draft: Draft) -> list[Diagnostic]:
+    has_base = draft.names("base")
     found = []
     for i, layer in enumerate(draft.layers):
         if layer is None:
             continue
         span = draft.document.key_span("layers", i, layer.operation)
-        if layer.operation == "export" and draft.base is not None:
-            message, hint = "a recipe with a base only appends to it", f"write `append: {layer.source}`"
-            found.append(Diagnostic(Code.LAYER_ORDER, message, span=span, hint=hint))
+        message, hint = None, f"write `append: {layer.source}`"
+        if layer.operation == "export" and has_base:
+            message = "a recipe with a base only appends to it"
         elif layer.operation == "export" and i > 0:
-            message, hint = "only the first layer is an export", f"write `append: {layer.source}`"
-            found.append(Diagnostic(Code.LAYER_ORDER, message, span=span, hint=hint))
-        elif layer.operation == "append" and i == 0 and draft.base is None:
+            message = "only the first layer is an export"
+        elif layer.operation == "append" and i == 0 and not has_base:
             message = "the first layer is an export, unless the recipe has a base"
             hint = f"write `export: {layer.source}`, or name the Croissant to append to with `base:`"
+        if message:
             found.append(Diagnostic(Code.LAYER_ORDER, message, span=span, hint=hint))
     return found
 
@@ -110,43 +116,35 @@ _WANTED = {
 
 def _check_dataset(draft: Draft) -> list[Diagnostic]:
     document = draft.document
-    if draft.base is not None:
-        if not draft.has_dataset:
+    if draft.names("base"):
+        if not draft.names("dataset"):
             return []
         hint = "remove it; or remove `base:` to describe the dataset yourself"
         message = "a recipe with a base keeps the base's dataset metadata"
         return [Diagnostic(Code.BASE, message, span=document.key_span("dataset"), hint=hint)]
-    if not draft.has_dataset:
+    if not draft.names("dataset"):
         hint = "add `dataset:` with name, description, version, license and date_published"
         return [Diagnostic(Code.MISSING_KEY, "'dataset' is missing", span=document.value_span(), hint=hint)]
     found = []
-    if draft.dataset is not None:
-        for key, hint in _WANTED.items():
-            if not getattr(draft.dataset, key):
-                message = f"the Croissant specification asks for dataset.{key}"
-                span = document.key_span("dataset")
-                found.append(Diagnostic(Code.DATASET, message, Severity.WARNING, f"add {hint}", span))
-        for key in draft.dataset.rai:
-            form = rai.RAI_FIELDS[key]
-            if form == "text" and not isinstance(draft.dataset.rai[key], str):
-                span = document.value_span("dataset", "rai", key)
-                found.append(Diagnostic(Code.TYPE, f"dataset.rai.{key} is one text", span=span))
+    for key, hint in _WANTED.items():
+        if draft.dataset is not None and not getattr(draft.dataset, key) and not _has_items(draft, key):
+            message = f"the Croissant specification asks for dataset.{key}"
+            span = document.key_span("dataset")
+            found.append(Diagnostic(Code.DATASET, message, Severity.WARNING, f"add {hint}", span))
     return found
 
 
-def _check_expect(draft: Draft) -> list[Diagnostic]:
+def _has_items(draft: Draft, key: str) -> bool:
+    """Whether the file gives ``dataset`` a key that is not an empty list, though its value may be wrong."""
+    place = draft.document.places.get(("dataset", key))
+    return place is not None and (place.literal is not None or draft.names("dataset", key, 0))
+
+
+def _check_voxel_sizes(draft: Draft) -> list[Diagnostic]:
+    """The names of ``expect.voxel_spacings``, which are numbers."""
     found = []
-    for key in Expect.model_fields:
-        value = getattr(draft.expect, key)
-        for path, count in [((key,), value)] if not isinstance(value, Mapping) else [
-            ((key, name), c) for name, c in value.items()
-        ]:  # fmt: skip
-            if count is None:
-                continue
-            try:
-                counts.parse(count)
-            except ValueError as error:
-                hint = "write a number, a comparison such as '>= 10', or a range such as '1..2'"
-                span = draft.document.value_span("expect", *path)
-                found.append(Diagnostic(Code.EXPECTATION_SYNTAX, str(error), span=span, hint=hint))
+    for path, place in draft.document.places.items():
+        if path[:2] == ("expect", "voxel_spacings") and len(path) == 3 and as_number(str(path[2])) is None:
+            message, hint = f"{path[2]!r} is no voxel size", "write a number in Å, such as 10.0"
+            found.append(Diagnostic(Code.EXPECTATION_SYNTAX, message, span=place.key or place.value, hint=hint))
     return found

@@ -60,7 +60,11 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
         (
             _RECIPES,
             _SET,
-            click.option("--output", metavar="ROOT", help="Build into this root instead of output.project_root."),
+            click.option(
+                "--output",
+                metavar="ROOT",
+                help="Build into this root instead of output.project_root. Relative to the working directory.",
+            ),
             click.option("--base-url", metavar="URL", help="Use this URL instead of output.base_url."),
             click.option("--no-file-sha256", is_flag=True, help="Leave the sha256 of picks and meshes empty."),
             click.option(
@@ -68,7 +72,7 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--strict", is_flag=True, help="Make values that other readers change errors."),
             click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
-            click.option("--offline", is_flag=True, help="Use cached answers of the portal only."),
+            click.option("--offline", is_flag=True, help="Use cached answers of the portal only, whatever their age."),
             _FORMAT,
             _QUIET,
             click.option("-v", "--verbose", is_flag=True, help="Show every row and every request."),
@@ -102,7 +106,7 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
 @main.command()
 @_planning
 def plan(**flags: Any) -> None:
-    """Show what a build would do, and write nothing."""
+    """Show what a build would do. Writes nothing."""
     from croissant_recipes import api
 
     options = _options(flags)
@@ -120,10 +124,16 @@ def plan(**flags: Any) -> None:
     type=click.Choice(["keep", "discard"]),
     help="What to do with changes that others made to a built Croissant. Without it the build stops and shows them.",
 )
-@click.option("--emit-config", metavar="PATH", help="Also write a copick config that opens the Croissant.")
-@click.option("--config-overlay", metavar="ROOT", help="Overlay of the emitted config (Mode B).")
+@click.option(
+    "--emit-config", metavar="PATH", help="Also write a copick config that opens the Croissant. One recipe only."
+)
+@click.option(
+    "--config-overlay",
+    metavar="ROOT",
+    help="Overlay that the emitted config writes to (Mode B). Without it copick writes to the Croissant (Mode A).",
+)
 def build(**flags: Any) -> None:
-    """Build recipes. Nothing is written when one of them has an error."""
+    """Write the Croissants that recipes describe. Nothing is written when one of the recipes has an error."""
     from croissant_recipes import api
 
     if flags["config_overlay"] and not flags["emit_config"]:

@@ -14,6 +14,11 @@ from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.tables import ARTIFACT_KEYS
 
 _SHOWN = 3
+_ID_COLUMNS = {
+    "picks": "portal_annotation_id",
+    "segmentations": "portal_annotation_id",
+    "tomograms": "portal_tomogram_id",
+}
 _HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256"})
 
 
@@ -62,12 +67,32 @@ def _collision(
     return Collision(artifact, dict(zip(key, values, strict=True)), rows, kept)
 
 
-def diagnostic(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> Diagnostic:
-    """What to tell of the collisions of one type in one layer."""
+def undecided(found: Sequence[Collision]) -> dict[str, list[Collision]]:
+    """The collisions that are for the user to resolve, by artifact type."""
+    by_artifact: dict[str, list[Collision]] = {}
+    for collision in found:
+        if collision.kept is None:
+            by_artifact.setdefault(collision.artifact, []).append(collision)
+    return by_artifact
+
+
+def shown_ids(artifact: str, found: Sequence[Collision]) -> tuple[str, ...]:
+    """Portal ids of the records that a message will show, for their authors to be asked for."""
+    column = _ID_COLUMNS.get(artifact, "")
+    rows = [row for collision in found[:_SHOWN] for row in collision.rows]
+    return tuple(dict.fromkeys(str(row[column]) for row in rows if column in row))
+
+
+def diagnostic(
+    spec: LayerSpec, artifact: str, found: Sequence[Collision], authors: Mapping[str, Sequence[str]]
+) -> Diagnostic:
+    """What to tell of the collisions of one type in one layer. ``authors`` are names by portal id, where known."""
     notes = []
     for collision in found[:_SHOWN]:
         notes.append(", ".join(f"{k} {_text(v)}" for k, v in collision.key.items()) + " is the key of:")
-        notes += ["  - " + ", ".join(f"{_label(k)} {_text(v)}" for k, v in row.items()) for row in collision.rows]
+        for row in collision.rows:
+            facts = [f"{_label(k)} {_text(v)}" for k, v in row.items()]
+            notes.append("  - " + ", ".join([*facts, *_by(row.get(_ID_COLUMNS.get(artifact, "")), authors)]))
     if len(found) > _SHOWN:
         notes.append(f"and {len(found) - _SHOWN} more keys")
     span = spec.filters[artifact].span or spec.span
@@ -77,12 +102,12 @@ def diagnostic(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> Di
         Code.COLLISION,
         f"{spec.label}: {keys} more than one row in {artifact}",
         span=span,
-        hint=_fix(spec, artifact, found),
+        hint=_fix(spec, artifact),
         notes=tuple(notes),
     )
 
 
-def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
+def _fix(spec: LayerSpec, artifact: str) -> str:
     choose = "choose with `on_collision: first` or `on_collision: last`"
     if artifact == "runs":
         return 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
@@ -92,6 +117,14 @@ def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
     if len(set(targets)) < len(targets):
         return f"rename to different names to keep both, or {choose}"
     return f"leave one out with `exclude`, or {choose}"
+
+
+def _by(portal_id: object, authors: Mapping[str, Sequence[str]]) -> list[str]:
+    names = authors.get(str(portal_id), ())
+    if not names:
+        return []
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"by {names[0]}{others}"]
 
 
 def _label(column: str) -> str:

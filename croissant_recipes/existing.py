@@ -46,9 +46,7 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
     if METADATA not in files:
         return None
     try:
-        document = json.loads(files[METADATA])
-        if not isinstance(document, dict):
-            raise ValueError(f"{METADATA} holds no object")  # noqa: TRY004 - told like any other content
+        document = _object(files[METADATA])
         found = {
             name: serialize.read_csv(files[r.csv_name], name)[0] if r.csv_name in files else tables.records(name)
             for name, r in RECORD_SETS.items()
@@ -59,6 +57,13 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
         raise DiagnosticError(Diagnostic(Code.FOREIGN, message, hint=hint)) from error
     record = build_record.parse(files[RECORD_FILE]) if RECORD_FILE in files else None
     return Existing(files, document, found, record)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    document = json.loads(data)
+    if not isinstance(document, dict):
+        raise ValueError(f"{METADATA} holds no object")  # noqa: TRY004 - told like any other content
+    return document
 
 
 @dataclass(frozen=True)

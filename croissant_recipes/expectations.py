@@ -60,5 +60,6 @@ def _compare(expected: Count, n: int, what: str, path: Path, document: Document,
     bound = counts.parse(expected)
     if bound.holds(n):
         return []
-    message = f"{what}: expected {bound.text}, and there are {n}"
+    there = "there is 1" if n == 1 else f"there are {n}"
+    message = f"{what}: expected {bound.text}, and {there}"
     return [Diagnostic(Code.EXPECTATION, message, span=document.value_span(*path), hint=hint)]

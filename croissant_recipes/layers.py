@@ -153,8 +153,9 @@ class _Layer:
         return total
 
     def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> None:
-        there = [name for table in answers for name in matching.names(chosen.artifact, table)]
-        there = there or list(self.inventory.vocabulary.get(chosen.artifact, ()))
+        # A portal source leaves out of its tables what no selector asks for.
+        there = list(self.inventory.vocabulary.get(chosen.artifact, ()))
+        there = there or [name for table in answers for name in matching.names(chosen.artifact, table)]
         of = f"source {self.spec.source!r}" if chosen.artifact == "runs" else f"the runs of source {self.spec.source!r}"
         self.found.append(
             Diagnostic(
@@ -241,8 +242,6 @@ class _Layer:
             policy = "error" if artifact == "runs" else self.spec.on_collision
             self.tables[artifact], found = collisions.resolve(artifact, self.tables[artifact], policy)
             self.collisions += found
-            if found and policy == "error":
-                self.found.append(collisions.diagnostic(self.spec, artifact, found))
 
 
 _ONE = {
@@ -257,7 +256,7 @@ _ONE = {
 
 
 def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | None:
-    """A hint for a selector without a match: nearest whole names, else names that start most alike, else what is there."""
+    """A hint for a selector without a match: nearest names, else names that start most alike, else what is there."""
     close = nearest(placed.text, there)
     if not close:
         head = placed.text.removeprefix("re:").split("@")[0].split(":")[0]

@@ -104,7 +104,7 @@ class _Filler:
         wants_bool = isinstance(default.value, bool)
         if isinstance(value, bool) is not wants_bool or not isinstance(value, bool | int | float):
             expected = "true or false" if wants_bool else "a number"
-            message = f"--set {name}={text}: parameter {name!r} takes {expected}"
+            message = f"--set {name}={text}: the parameter takes {expected}"
             hint = f"its default is {default.text}"
             self._report(Code.PARAM_VALUE, message, self.document.value_span("params", name), hint)
             return default
@@ -128,6 +128,7 @@ class _Filler:
             param = self._lookup(whole, path)
             value = param.value if param else text
             pieces = [_Piece(param.text if param else text, 0, len(text))]
+            place = replace(place, parameter=whole["name"])
         else:
             pieces = list(self._pieces(text, path))
             value = "".join(p.text for p in pieces)
@@ -181,7 +182,7 @@ class _Filler:
         for name, param in self.params.items():
             if param is not None and name not in self.used:
                 message = f"parameter {name!r} is declared and never used"
-                hint = f"use it as '${{{name}}}', or remove it"
+                hint = f"use it as ${{{name}}}, or remove it"
                 self._report(Code.PARAM_UNUSED, message, self.document.key_span("params", name), hint)
 
     def _report(self, code: Code, message: str, span: Span, hint: str | None) -> None:

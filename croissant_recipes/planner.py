@@ -6,12 +6,12 @@ needed, ``finish`` puts what they say into the final tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from croissant_recipes import expectations, layers, merging, objects, records, splits, tables, urls
+from croissant_recipes import collisions, expectations, layers, merging, objects, records, splits, tables, urls
 from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.content import Content
@@ -26,6 +26,12 @@ PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Files to read, as (root, path), by source."""
+
+Authored = Mapping[str, Mapping[str, Sequence[str]]]
+"""Portal ids of records by source and artifact type."""
+
+Authors = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
+"""Names of authors by source, artifact type and portal id."""
 
 Facts = Mapping[str, Mapping[tuple[str, str], FileFacts]]
 """What the files say, by source."""
@@ -62,6 +68,17 @@ class Resolution:
     def shift(self) -> int:
         """Position of the recipe's first layer among the merged ones."""
         return 1 if self.base else 0
+
+    @property
+    def collided(self) -> Authored:
+        """Portal ids of records that collide and will be shown, by source and artifact type."""
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for layer in self.layers:
+            for artifact, clashes in collisions.undecided(layer.collisions).items():
+                ids = collisions.shown_ids(artifact, clashes)
+                known = found.setdefault(layer.spec.source, {})
+                known[artifact] = tuple(dict.fromkeys((*known.get(artifact, ()), *ids)))
+        return found
 
     def inventory_at(self, position: int) -> Inventory:
         if self.base and position == 0:
@@ -124,27 +141,41 @@ def _with_files(resolution: Resolution) -> Resolution:
     )
 
 
-def finish(resolution: Resolution, facts: Facts, project_root: str, base_url: str | None = None) -> Plan:
+def finish(
+    resolution: Resolution, facts: Facts, authors: Authors, project_root: str, base_url: str | None = None
+) -> Plan:
     """Fill in what the files say, and everything that follows from the final rows.
 
     Args:
         resolution: From ``resolve``.
         facts: What the files in ``resolution.files`` say.
+        authors: Of the records in ``resolution.collided``, as far as sources know.
         project_root: Absolute path or URL that the Croissant is written below.
         base_url: Instead of the recipe's ``output.base_url``.
     """
-    return _Finisher(resolution, facts, project_root, base_url or resolution.checked.recipe.output.base_url).plan()
+    return _Finisher(
+        resolution, facts, authors, project_root, base_url or resolution.checked.recipe.output.base_url
+    ).plan()
+
+
+def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic]:
+    for layer in resolution.layers:
+        for artifact, found in collisions.undecided(layer.collisions).items():
+            names = authors.get(layer.spec.source, {}).get(artifact, {})
+            yield collisions.diagnostic(layer.spec, artifact, found, names)
 
 
 class _Finisher:
-    def __init__(self, resolution: Resolution, facts: Facts, project_root: str, base_url: str | None) -> None:
+    def __init__(
+        self, resolution: Resolution, facts: Facts, authors: Authors, project_root: str, base_url: str | None
+    ) -> None:
         self.resolution = resolution
         self.checked = resolution.checked
         self.recipe = resolution.checked.recipe
         self.facts = facts
         self.output_url = base_url
         self.publication = Publication(project_root, self._row_base())
-        self.found: list[Diagnostic] = list(resolution.diagnostics)
+        self.found: list[Diagnostic] = [*resolution.diagnostics, *_collisions(resolution, authors)]
 
     def _row_base(self) -> str | None:
         """``copick:baseUrl``: the portal's for a portal export, the output's, or the one the base has."""

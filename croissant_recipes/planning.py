@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from croissant_recipes import planner
-from croissant_recipes import readers
+from croissant_recipes import planner, readers
 from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, in_order
@@ -16,7 +15,7 @@ from croissant_recipes.planner import Base, Plan, Resolution
 from croissant_recipes.recipe import CroissantSource as CroissantSpec
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import locations
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Source
+from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Progress, Source
 from croissant_recipes.sources.opening import open_source
 from croissant_recipes.writing import Output
 
@@ -138,10 +137,27 @@ class _Session:
     ) -> Outcome:
         if resolution is None:
             return Outcome(checked, None, in_order(found))
+        try:
+            authors = self._authors(checked, resolution)
+        except DiagnosticError as error:
+            return Outcome(checked, None, in_order([*found, *error.diagnostics]))
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         root = output_of(checked, self.options).project_root
-        plan = planner.finish(resolution, by_name, root, self.options.base_url)
+        plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
         return Outcome(checked, plan, in_order([*found, *plan.diagnostics]))
+
+    def _authors(
+        self, checked: CheckedRecipe, resolution: Resolution
+    ) -> dict[str, dict[str, Mapping[str, Sequence[str]]]]:
+        """Authors of records that collide, from sources that know them."""
+        sources = {name: self.sources[_key(checked, name)] for name in resolution.collided}
+        return {
+            name: {
+                artifact: source.authors(artifact, ids) for artifact, ids in resolution.collided[name].items() if ids
+            }
+            for name, source in sources.items()
+            if isinstance(source, KnowsAuthors)
+        }
 
 
 def _key(checked: CheckedRecipe, name: str) -> _Key:

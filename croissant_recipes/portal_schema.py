@@ -139,7 +139,7 @@ def _adapter(kind: FieldType) -> TypeAdapter[Any]:
 def _fields(record: str) -> Mapping[str, Field]:
     found = {}
     for graphql_name, type_name in _PLAIN_FIELD.findall(_block("type", record)):
-        values = _enum_values(type_name)
+        values = None if type_name in _SCALARS else _enum_values(type_name)
         kind = "enum" if values else _SCALARS.get(type_name)
         if kind is not None:
             name = _snake_case(graphql_name)
@@ -155,10 +155,10 @@ def _enum_values(type_name: str) -> tuple[str, ...] | None:
 def _block(keyword: str, name: str) -> str:
     """The definition of a type or enum, without its descriptions; empty where there is none."""
     text = _schema_text()
-    start = re.search(rf"^{keyword} {name}\b[^{{\n]*{{\n", text, re.MULTILINE)
-    if start is None:
+    start = text.find(f"\n{keyword} {name} ")
+    if start < 0:
         return ""
-    return _DESCRIPTION.sub("", text[start.end() : text.index("\n}", start.end()) + 1])
+    return _DESCRIPTION.sub("", text[text.index("{\n", start) + 2 : text.index("\n}", start) + 1])
 
 
 @cache

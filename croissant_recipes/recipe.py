@@ -5,10 +5,7 @@ Field descriptions are the reference documentation: ``croissant-recipe schema`` 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import date
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,103 +14,48 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
     StrictBool,
     StrictInt,
-    StrictStr,
     Tag,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from croissant_recipes.rai import RAI_FIELDS
+from croissant_recipes import recipe_fields as fields
+from croissant_recipes import recipe_schema
+from croissant_recipes.recipe_fields import (
+    AnyCount,
+    AnyScalar,
+    BaseUrl,
+    Channel,
+    CountByName,
+    FrozenMap,
+    FsArgs,
+    IsoDate,
+    Name,
+    Number,
+    OneOrMore,
+    OneOrMoreDates,
+    Orcid,
+    PositiveNumber,
+    Text,
+    Url,
+    Version,
+    nothing,
+    one_or_more,
+    problem,
+)
 
 FORMAT_VERSION = 1
 
-_SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z")
-_ORCID = re.compile(r"(https://orcid\.org/)?\d{4}-\d{4}-\d{4}-\d{3}[\dX]\Z")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+\Z")
+Scalar = fields.Scalar
+Count = fields.Count
 
-
-def _problem(message: str, hint: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError("recipe", "{message}", {"message": message, "hint": hint})
-
-
-def _not_empty(value: str) -> str:
-    if not value.strip():
-        raise _problem("must not be empty")
-    return value
-
-
-def _semver(value: str) -> str:
-    if not _SEMVER.match(value):
-        raise _problem(f"{value!r} is no semantic version", "write three numbers, such as '1.0.0'")
-    return value
-
-
-def _iso_date(value: str) -> str:
-    try:
-        parsed = date.fromisoformat(value)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.isoformat() != value:
-        raise _problem(f"{value!r} is no date", "write year-month-day, such as 2026-01-15")
-    return value
-
-
-def _url(value: str) -> str:
-    if not _URL.match(value):
-        raise _problem(f"{value!r} is no URL", "write it whole, such as https://example.org/data")
-    return value
-
-
-def _base_url(value: str) -> str:
-    return _url(value).rstrip("/")
-
-
-def _orcid(value: str) -> str:
-    if not _ORCID.match(value):
-        raise _problem(f"{value!r} is no ORCID", "write it as 0000-0002-1825-0097")
-    return value if value.startswith("https://") else f"https://orcid.org/{value}"
-
-
-Text = Annotated[StrictStr, AfterValidator(_not_empty)]
-Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Version = Annotated[StrictStr, AfterValidator(_semver)]
-IsoDate = Annotated[StrictStr, AfterValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})]
-Url = Annotated[StrictStr, AfterValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
-BaseUrl = Annotated[StrictStr, AfterValidator(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
-Orcid = Annotated[StrictStr, AfterValidator(_orcid)]
-
-
-Scalar = StrictBool | StrictInt | Annotated[float, Field(strict=True)] | StrictStr
-
-
-def _texts(value: object) -> str:
-    return "list" if isinstance(value, list | tuple) else "text"
-
-
-OneOrMore = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[tuple[Text, ...], Tag("list")],
-    Discriminator(_texts),
-]
-"""One text or a list of texts."""
-
-
-def _freeze(value: dict[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(value)
+_PORTAL_ID_LIMIT = 2**31
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def _mapping(value_type: Any) -> Any:
-    return Annotated[dict[str, value_type], AfterValidator(_freeze), PlainSerializer(dict, return_type=dict[str, Any])]
-
-
-FsArgs = _mapping(Any)
+    # Built when first used: a recipe needs its own model, and not each part's besides.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Creator(Model):
@@ -126,19 +68,29 @@ class Creator(Model):
     affiliation: Text | None = Field(None, description="Makes the creator a person; the name of the organisation.")
 
 
-def _rai_keys(value: dict[str, Any]) -> dict[str, Any]:
-    from croissant_recipes.diagnostics import did_you_mean
+class Rai(Model):
+    """Croissant RAI vocabulary, in snake_case; the fields and forms of ``RAI_FIELDS``."""
 
-    for key, given in value.items():
-        form = RAI_FIELDS.get(key)
-        if form is None:
-            raise _problem(f"{key!r} is no key of the Croissant RAI vocabulary", did_you_mean(key, RAI_FIELDS))
-        if form == "text" and not isinstance(given, str):
-            raise _problem(f"{key} must be one text")
-        if form == "dates":
-            for day in given if isinstance(given, list | tuple) else [given]:
-                _iso_date(str(day))
-    return value
+    annotations_per_item: Text | None = None
+    annotator_demographics: OneOrMore | None = None
+    data_annotation_analysis: OneOrMore | None = None
+    data_annotation_platform: OneOrMore | None = None
+    data_annotation_protocol: OneOrMore | None = None
+    data_biases: OneOrMore | None = None
+    data_collection: Text | None = None
+    data_collection_missing_data: Text | None = None
+    data_collection_raw_data: Text | None = None
+    data_collection_timeframe: OneOrMoreDates | None = None
+    data_collection_type: OneOrMore | None = None
+    data_imputation_protocol: Text | None = None
+    data_limitations: OneOrMore | None = None
+    data_manipulation_protocol: Text | None = None
+    data_preprocessing_protocol: OneOrMore | None = None
+    data_release_maintenance_plan: Text | None = None
+    data_social_impact: Text | None = None
+    data_use_cases: OneOrMore | None = None
+    machine_annotation_tools: OneOrMore | None = None
+    personal_sensitive_information: OneOrMore | None = None
 
 
 class Dataset(Model):
@@ -158,18 +110,7 @@ class Dataset(Model):
     date_modified: IsoDate | None = None
     same_as: tuple[Url, ...] = ()
     in_language: tuple[Text, ...] = ()
-    identifier: Text | None = Field(None, description="A persistent identifier, such as a DOI.")
-    funder: tuple[Creator, ...] = ()
-    measurement_technique: Text | None = None
-    usage_info: Text | None = Field(None, description="How the dataset may be used, or the URL of a page that says so.")
-    sd_license: Text | None = Field(None, description="License of the metadata itself.")
-    is_live_dataset: StrictBool | None = None
-    rai: Annotated[
-        dict[str, StrictStr | tuple[StrictStr, ...]],
-        AfterValidator(_rai_keys),
-        AfterValidator(_freeze),
-        PlainSerializer(dict, return_type=dict[str, Any]),
-    ] = Field(default_factory=dict, description="Croissant RAI vocabulary, in snake_case.")
+    rai: Rai | None = Field(None, description="Croissant RAI vocabulary, in snake_case.")
 
 
 class Output(Model):
@@ -178,16 +119,17 @@ class Output(Model):
     project_root: Text = Field(description="Relative to the recipe file, or any fsspec URL. Croissant/ goes below it.")
     base_url: BaseUrl | None = Field(
         None,
-        description="URL that resolves to project_root when the Croissant is read. Without it the Croissant is relocatable.",
+        description="URL that resolves to project_root when the Croissant is read. "
+        "Without it the Croissant is relocatable.",
     )
-    fs_args: FsArgs = Field(default_factory=dict, description="fsspec keyword arguments for project_root.")
+    fs_args: FsArgs = Field(default_factory=nothing, description="fsspec keyword arguments for project_root.")
     parquet: StrictBool = Field(False, description="Write Parquet beside each CSV and back the record sets with it.")
 
 
 class PortalSource(Model):
     """Datasets of the CryoET Data Portal."""
 
-    datasets: tuple[Annotated[StrictInt, Field(gt=0)], ...] = Field(min_length=1)
+    datasets: tuple[Annotated[StrictInt, Field(gt=0, lt=_PORTAL_ID_LIMIT)], ...] = Field(min_length=1)
     url: Url | None = Field(None, description="Another GraphQL endpoint than the portal's own.")
 
 
@@ -205,18 +147,20 @@ class CroissantSource(Model):
     base_url: BaseUrl | None = Field(
         None, description="Where the data lies, instead of the Croissant's copick:baseUrl."
     )
-    fs_args: FsArgs = Field(default_factory=dict, description="fsspec keyword arguments for reading it.")
+    fs_args: FsArgs = Field(default_factory=nothing, description="fsspec keyword arguments for reading it.")
 
 
 SOURCE_KINDS = ("portal", "copick", "croissant")
 
 
+def _exactly_one(*keys: str) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
+
+
 class Source(Model):
     """Exactly one of the three kinds."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [kind]} for kind in SOURCE_KINDS]},
-    )
+    model_config = _exactly_one(*SOURCE_KINDS)
 
     portal: PortalSource | None = None
     copick: CopickSource | None = None
@@ -227,7 +171,7 @@ class Source(Model):
         given = [kind for kind in SOURCE_KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             found = "none" if not given else " and ".join(given)
-            raise _problem(f"a source is exactly one of portal, copick or croissant, not {found}")
+            raise problem(f"a source is exactly one of portal, copick or croissant, not {found}")
         return self
 
     @property
@@ -235,19 +179,14 @@ class Source(Model):
         return next(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)
 
 
-Channel = Annotated[StrictInt, Field(ge=0, le=255)]
-
-
 class ObjectOverride(Model):
     """Attributes of one pickable object that the recipe sets itself (fields of copick's PickableObject)."""
 
     is_particle: StrictBool | None = None
     label: Annotated[StrictInt, Field(gt=0)] | None = None
-    color: tuple[Channel, Channel, Channel, Channel] | None = Field(None, description="RGBA, 0 to 255.")
-    radius: Annotated[float, Field(gt=0, strict=True)] | Annotated[StrictInt, Field(gt=0)] | None = Field(
-        None, description="Radius in Å."
-    )
-    map_threshold: float | None = None
+    color: tuple[Channel, ...] | None = Field(None, description="RGBA, 0 to 255.", min_length=4, max_length=4)
+    radius: PositiveNumber | None = Field(None, description="Radius in Å.")
+    map_threshold: Number | None = None
     emdb_id: Text | None = None
     pdb_id: Text | None = None
     identifier: Text | None = Field(None, description="Ontology identifier, such as GO:0022626.")
@@ -257,55 +196,69 @@ class ObjectOverride(Model):
 class SelectionMap(Model):
     """A selection with its parts named."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     select: OneOrMore | None = Field(None, description="Selectors, united. Without it: everything.")
     exclude: OneOrMore | None = Field(None, description="Selectors of what is left out again.")
-    where: _mapping(Scalar) = Field(default_factory=dict, description="Portal metadata, equality.")  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> SelectionMap:
+        if not self.model_fields_set:
+            raise problem("says nothing about what is taken", "write `all`, or select, exclude, where or authors")
+        return self
+
+
+class PortalSelectionMap(SelectionMap):
+    """A selection with its parts named, by portal metadata too."""
+
+    where: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Portal metadata, equality.")
     authors: OneOrMore | None = Field(None, description="Portal authors; each must be among the authors.")
 
 
 def _selection_form(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return "list"
-    return "mapping" if isinstance(value, dict | SelectionMap) else "text"
+    return "<mapping>" if isinstance(value, dict | SelectionMap) else one_or_more(value)
 
 
-Selection = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[tuple[Text, ...], Tag("list")] | Annotated[SelectionMap, Tag("mapping")],
-    Discriminator(_selection_form),
-]
+_Selectors = Annotated[Text, Tag("<text>")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("<list>")]
+
+Selection = Annotated[_Selectors | Annotated[SelectionMap, Tag("<mapping>")], Discriminator(_selection_form)]
 """``all``, ``none``, a selector, a list of selectors, or a mapping."""
+
+PortalSelection = Annotated[
+    _Selectors | Annotated[PortalSelectionMap, Tag("<mapping>")], Discriminator(_selection_form)
+]
 
 
 class Rename(Model):
     """New names, by the source's names."""
 
-    tomo_types: _mapping(Text) = Field(default_factory=dict)  # type: ignore[valid-type]
-    objects: _mapping(Text) = Field(default_factory=dict)  # type: ignore[valid-type]
+    tomo_types: FrozenMap[Text] = Field(default_factory=nothing)
+    objects: FrozenMap[Text] = Field(default_factory=nothing)
 
 
 class Layer(Model):
     """One slice of one source."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["export"]}, {"required": ["append"]}]})
+    model_config = _exactly_one("export", "append")
 
     export: Text | None = Field(None, description="The source of the first layer.")
     append: Text | None = Field(None, description="The source of any further layer.")
     runs: Selection | None = None
-    tomograms: Selection | None = None
+    tomograms: PortalSelection | None = None
     features: Selection | None = None
-    picks: Selection | None = None
+    picks: PortalSelection | None = None
     meshes: Selection | None = None
-    segmentations: Selection | None = None
+    segmentations: PortalSelection | None = None
     objects: Selection | None = None
     others: Literal["include", "exclude"] = Field("include", description="What happens to types not named here.")
-    rename: Rename = Rename()
+    rename: Rename = Field(default_factory=Rename)
     run_name: Text | None = Field(
         None, description="Template of run names, over the portal's Run. Portal sources only."
     )
     session_id: Text | None = Field(
         None, description="Template of session ids, over the portal's Annotation. Portal sources only."
     )
-    split: _mapping(OneOrMore) = Field(default_factory=dict)  # type: ignore[valid-type]
+    split: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs of this layer, by split.")
     on_collision: Literal["error", "first", "last"] = Field(
         "error", description="What happens to two rows of this layer with one key."
     )
@@ -314,7 +267,8 @@ class Layer(Model):
     @model_validator(mode="after")
     def _one_source(self) -> Layer:
         if (self.export is None) == (self.append is None):
-            raise _problem("a layer has exactly one of export and append, with the name of a source")
+            given = "neither" if self.export is None else "both"
+            raise problem(f"a layer names its source under export or append, not {given}", "such as `export: lab`")
         return self
 
     @property
@@ -326,24 +280,19 @@ class Layer(Model):
         return "export" if self.export is not None else "append"
 
 
-def _ratios(value: dict[str, float]) -> dict[str, float]:
-    if not value or any(not r >= 0 for r in value.values()) or not any(value.values()):
-        raise _problem("ratios must be numbers from 0 up, at least one above 0")
+def _ratios(value: Mapping[str, float]) -> Mapping[str, float]:
     total = sum(value.values())
     if abs(total - 1) > 1e-9:
-        raise _problem(f"ratios add up to {total:g}, not 1", "such as {train: 0.8, val: 0.1, test: 0.1}")
+        raise problem(f"the ratios add up to {total:g}, not 1", "such as {train: 0.8, val: 0.1, test: 0.1}")
     return value
 
 
 class RandomSplit(Model):
     """Assigns every run not yet assigned by a hash of seed and run (or group)."""
 
-    ratios: Annotated[
-        dict[str, float],
-        AfterValidator(_ratios),
-        AfterValidator(_freeze),
-        PlainSerializer(dict, return_type=dict[str, Any]),
-    ]
+    ratios: Annotated[FrozenMap[Annotated[Number, Field(ge=0)]], AfterValidator(_ratios)] = Field(
+        description="The share of runs by split; together 1."
+    )
     seed: StrictInt
     group: Text | None = Field(
         None, description="Pattern of run names; runs whose first group (or match) is equal stay together."
@@ -353,52 +302,58 @@ class RandomSplit(Model):
 class Splits(Model):
     """Which runs belong to which split."""
 
-    assign: _mapping(OneOrMore) = Field(default_factory=dict, description="Runs by name or pattern.")  # type: ignore[valid-type]
+    assign: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs by name or pattern.")
     file: Text | None = Field(None, description="A CSV with the columns split,run, relative to the recipe file.")
     random: RandomSplit | None = None
     unassign: OneOrMore | None = Field(None, description="Runs that are in no split after all.")
 
 
-Count = StrictInt | StrictStr
-CountByName = Annotated[
-    Annotated[Count, Tag("count")] | Annotated[_mapping(Count), Tag("mapping")],
-    Discriminator(lambda v: "mapping" if isinstance(v, Mapping) else "count"),
-]
-
-
 class Expect(Model):
     """Counts that must hold: a number, ``">= 10"``, ``"1..2"``; for all rows or by name."""
 
-    runs: Count | None = None
+    runs: AnyCount | None = None
     tomograms: CountByName | None = Field(None, description="All, or by tomogram type.")
     features: CountByName | None = Field(None, description="All, or by feature type.")
     picks: CountByName | None = Field(None, description="All, or by object.")
     meshes: CountByName | None = Field(None, description="All, or by object.")
     segmentations: CountByName | None = Field(None, description="All, or by name.")
-    objects: Count | None = Field(None, description="Density maps.")
+    objects: AnyCount | None = Field(None, description="Density maps.")
     voxel_spacings: CountByName | None = Field(None, description="All, or by voxel size in Å.")
     splits: CountByName | None = Field(None, description="Runs in any split, or by split.")
+
+
+def _at_least_one(sources: Mapping[str, Source]) -> Mapping[str, Source]:
+    if not sources:
+        raise problem("declares no source", "such as {lab: {copick: {config: filesystem.json}}}")
+    return sources
 
 
 class Recipe(Model):
     """What a Croissant must hold."""
 
+    model_config = _exactly_one("dataset", "base")
+
     recipe: Literal[1] = Field(description="Format version.")
     name: Name = Field(description="Names the recipe.")
-    params: _mapping(Scalar) = Field(default_factory=dict, description="Parameters and their defaults.")  # type: ignore[valid-type]
+    params: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Parameters and their defaults.")
     dataset: Dataset | None = None
     base: Text | None = Field(None, description="An existing Croissant to start from.")
     output: Output
-    sources: Annotated[dict[str, Source], Field(min_length=1)]
-    objects: dict[str, ObjectOverride] = Field(default_factory=dict, description="Overrides of pickable objects.")
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
-    splits: Splits = Splits()
-    expect: Expect = Expect()
+    sources: Annotated[FrozenMap[Source], AfterValidator(_at_least_one)] = Field(
+        description="Where artifacts come from, by a name that layers use.", json_schema_extra={"minProperties": 1}
+    )
+    objects: FrozenMap[ObjectOverride] = Field(
+        default_factory=nothing, description="Overrides of pickable objects, by output name."
+    )
+    layers: tuple[Layer, ...] = Field(min_length=1, description="Slices of sources, applied in order.")
+    splits: Splits = Field(default_factory=Splits)
+    expect: Expect = Field(default_factory=Expect)
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of format version 1, for editors."""
-    schema = Recipe.model_json_schema(mode="validation")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = f"croissant-recipe, format version {FORMAT_VERSION}"
-    return schema
+    """The JSON Schema of the format version, for editors."""
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"croissant-recipe, format version {FORMAT_VERSION}",
+    }
+    return about | recipe_schema.for_editors(Recipe.model_json_schema(mode="validation"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pandas as pd
 from croissant_recipes import matching
 from croissant_recipes.checked import CheckedRecipe, PlacedSelector, SplitRule
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, listing
 from croissant_recipes.recipe import RandomSplit
 
 
@@ -103,7 +104,7 @@ class _Book:
             parted.setdefault(group, set()).add(splits[name])
         torn = sorted(g for g, names in parted.items() if len(names) > 1)
         if torn and random.group is not None:
-            message = f"{len(torn)} groups have runs in more than one split, such as {torn[0]!r}"
+            message = f"runs of a group are in more than one split: {listing(torn, 3)}"
             hint = "assign all runs of a group, or none"
             self.found.append(Diagnostic(Code.SPLIT_CONFLICT, message, Severity.WARNING, hint, span))
 
@@ -119,7 +120,7 @@ def _group(name: str, pattern: str | None) -> str:
 def _drawn(group: str, seed: int, ratios: Mapping[str, float]) -> str:
     """A split by hash of seed and group: neither other runs nor the order of the ratios can move it."""
     digest = hashlib.sha256(f"{seed}\0{group}".encode()).digest()
-    point = int.from_bytes(digest[:8], "big") / 2**64 * sum(ratios.values())
+    point = int.from_bytes(digest[:8], "big") / 2**64 * math.fsum(ratios.values())
     names = sorted(n for n in ratios if ratios[n] > 0)
     for name in names:
         point -= ratios[name]

@@ -3,8 +3,8 @@
 A table is a pandas DataFrame. Text is ``str`` without missing values (nothing is ``""``), voxel sizes are ``float64``
 in Å (unknown is NaN), flags are ``bool``.
 
-An *artifact table* is what a source gives: one per artifact type, with the columns of ``ARTIFACT_COLUMNS``. All types of
-segmentation share one, told apart by ``segmentation_type``. Where an artifact lies is ``root`` (a key of the
+An *artifact table* is what a source gives: one per artifact type, with the columns of ``ARTIFACT_COLUMNS``. All types
+of segmentation share one, told apart by ``segmentation_type``. Where an artifact lies is ``root`` (a key of the
 inventory's roots, or ``""`` for an absolute ``path``) and ``path``. Columns past the declared ones may follow.
 
 A *record table* is what a Croissant holds: one per record set, with exactly the columns of ``RECORD_SETS``.

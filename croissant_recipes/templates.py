@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -17,10 +17,12 @@ from croissant_recipes.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2 import Template as JinjaTemplate
+    from jinja2 import TemplateSyntaxError
+    from jinja2.nodes import Template as JinjaTree
     from jinja2.sandbox import SandboxedEnvironment
 
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_SPEC = re.compile(r"(.?[<>=^])?[ +-]?z?#?0?\d*[_,]?(\.\d+)?[a-zA-Z%]?\Z")
+_FORMS = "write only {field} or {field:format}"
+_WIDTH = re.compile(r"[0-9]{4,}")
 
 
 class TemplateError(ValueError):
@@ -91,96 +93,124 @@ def _is_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text
 
 
-def parse(text: str, fields: Collection[str]) -> Template:
+def parse(text: str, fields: Mapping[str, object]) -> Template:
     """Check a template against the fields that there are.
 
+    Args:
+        fields: An example value of every field, of the type that its values have.
+
     Raises:
-        TemplateError: It does not parse, uses what is not allowed, or names a field that does not exist.
+        TemplateError: It does not parse, uses what is not allowed, names a field that does not exist, or formats one in
+            a way that its values do not take.
     """
-    return _parse_jinja(text, fields) if _is_jinja(text) else _parse_plain(text, fields)
+    used = _fields_of_jinja(text, fields) if _is_jinja(text) else _fields_of_plain(text, fields)
+    if not used:
+        hint = did_you_mean("", fields, what="use one of")
+        raise TemplateError("the template holds no field, so every name would be the same", hint, 0, len(text))
+    return Template(text, frozenset(used))
 
 
-def _parse_plain(text: str, fields: Collection[str]) -> Template:
+def _fields_of_plain(text: str, fields: Mapping[str, object]) -> set[str]:
     used: set[str] = set()
     position = 0
     while position < len(text):
-        char = text[position]
-        if char == "}":
+        if text[position] == "}":
             if text[position : position + 2] != "}}":
                 raise TemplateError("'}' without '{'", "write '}}' for a brace", position, position + 1)
             position += 2
             continue
-        if char != "{":
+        if text[position] != "{":
             position += 1
             continue
         end = text.find("}", position)
         if end < 0:
             raise TemplateError("'{' is never closed", "close the field with '}'", position, len(text))
-        _check_field(text[position + 1 : end], position + 1, fields)
-        used.add(re.split(r"[:]", text[position + 1 : end], maxsplit=1)[0])
+        used.add(_checked_field(text[position + 1 : end], position + 1, fields))
         position = end + 1
-    if not used:
-        raise TemplateError(
-            "the template holds no field, so every name would be the same",
-            did_you_mean("", fields, what="use one of"),
-            0,
-            len(text),
-        )
-    return Template(text, frozenset(used))
+    return used
 
 
-def _check_field(inner: str, start: int, fields: Collection[str]) -> None:
+def _checked_field(inner: str, start: int, fields: Mapping[str, object]) -> str:
+    """The field that ``{inner}`` names."""
     name, colon, spec = inner.partition(":")
     end = start + len(inner)
     if "{" in inner:
-        raise TemplateError("a field within a field is not allowed", "write only {field} or {field:format}", start, end)
+        raise TemplateError("a field within a field is not allowed", _FORMS, start, end)
     for sign, what in (("!", "a conversion"), (".", "attribute access"), ("[", "indexing")):
         if sign in name:
-            raise TemplateError(
-                f"{what} ({inner!r}) is not allowed", "write only {field} or {field:format}", start, end
-            )
+            raise TemplateError(f"{what} ({inner!r}) is not allowed", _FORMS, start, end)
     if not name:
-        raise TemplateError("an empty field", did_you_mean("", fields, what="name one of"), start - 1, start + 1)
+        raise TemplateError("a field without a name", did_you_mean("", fields, what="name one of"), start - 1, end + 1)
     if name not in fields:
-        raise TemplateError(
-            f"field {name!r} does not exist", did_you_mean(name, fields), start, start + len(name), unknown_field=True
-        )
-    if colon and not _SPEC.match(spec):
-        raise TemplateError(
-            f"format {spec!r} is not a format", "such as {id:06d} or {name:.8}", start + len(name) + 1, end
-        )
+        raise _unknown(name, fields, start)
+    if colon:
+        _check_format(name, spec, fields[name], end - len(spec), end)
+    return name
 
 
-def _parse_jinja(text: str, fields: Collection[str]) -> Template:
+def _unknown(name: str, fields: Mapping[str, object], start: int) -> TemplateError:
+    hint = did_you_mean(name, fields)
+    return TemplateError(f"field {name!r} does not exist", hint, start, start + len(name), unknown_field=True)
+
+
+def _check_format(name: str, spec: str, example: object, start: int, end: int) -> None:
+    what = "text" if isinstance(example, str) else "a number"
+    hint = "such as {object_name:.8} for text" if what == "text" else "such as {id:06d} for a number"
+    if _WIDTH.search(spec):
+        raise TemplateError(f"format {spec!r} asks for too many characters", hint, start, end)
+    try:
+        format(example, spec)
+    except ValueError:
+        raise TemplateError(f"format {spec!r} does not fit {name}, which is {what}", hint, start, end) from None
+
+
+def _fields_of_jinja(text: str, fields: Mapping[str, object]) -> set[str]:
     from jinja2 import TemplateSyntaxError, meta, nodes
 
     environment = _environment()
     try:
         tree = environment.parse(text)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"Jinja2: {error.message}", None, 0, len(text)) from error
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        accessed = getattr(node, "attr", "[…]")
-        what = "indexing" if isinstance(node, nodes.Getitem) else f"attribute access (.{accessed})"
-        raise TemplateError(f"{what} is not allowed", "use the fields themselves and filters", 0, len(text))
-    used = meta.find_undeclared_variables(tree)
-    for name in sorted(used - set(fields)):
-        start = max(text.find(name), 0)
-        raise TemplateError(
-            f"field {name!r} does not exist", did_you_mean(name, fields), start, start + len(name), unknown_field=True
-        )
-    if not used:
-        raise TemplateError("the template holds no field, so every name would be the same", None, 0, len(text))
-    for name in _unknown_filters(tree):
-        raise TemplateError(f"filter {name!r} does not exist", did_you_mean(name, environment.filters), 0, len(text))
-    return Template(text, frozenset(used))
+        raise _syntax(error, text) from error
+    except RecursionError as error:
+        raise TemplateError("Jinja2: nested too deeply", None, 0, len(text)) from error
+    for kind, table in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
+        for node in tree.find_all(kind):
+            if node.name not in table:
+                what = kind.__name__.lower()
+                hint = did_you_mean(node.name, table)
+                raise TemplateError(f"{what} {node.name!r} does not exist", hint, *_occurrence(node.name, text))
+    _refuse_reaching_out(tree, text)
+    used: set[str] = meta.find_undeclared_variables(tree)
+    for name in sorted(used - set(fields), key=lambda name: _occurrence(name, text)):
+        raise _unknown(name, fields, _occurrence(name, text)[0])
+    return used
 
 
-def _unknown_filters(tree: object) -> list[str]:
+def _refuse_reaching_out(tree: JinjaTree, text: str) -> None:
+    """Refuse what looks into values or at other templates."""
     from jinja2 import nodes
 
-    assert isinstance(tree, nodes.Template)
-    return sorted({f.name for f in tree.find_all(nodes.Filter) if f.name not in _environment().filters})
+    for attribute in tree.find_all(nodes.Getattr):
+        at = _occurrence(attribute.attr, text)
+        raise TemplateError(f"attribute access (.{attribute.attr}) is not allowed", "use a field and filters", *at)
+    for _ in tree.find_all(nodes.Getitem):
+        raise TemplateError("indexing is not allowed", "use a field and filters", 0, len(text))
+    for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        raise TemplateError("there are no other templates", "write the template out", 0, len(text))
+
+
+def _syntax(error: TemplateSyntaxError, text: str) -> TemplateError:
+    return TemplateError(f"Jinja2: {(error.message or 'syntax error').rstrip('.')}", None, 0, len(text))
+
+
+def _occurrence(name: str, text: str) -> tuple[int, int]:
+    """Where a name stands in the code of a Jinja2 template, or the whole template where it is not found."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    for code in re.finditer(r"\{\{.*?\}\}|\{%.*?%\}", text, re.DOTALL):
+        if found := word.search(text, *code.span()):
+            return found.span()
+    return 0, len(text)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TextIO
 
 from rich.console import Console
@@ -38,9 +39,11 @@ class Bars:
 class _LineTask:
     def __init__(self) -> None:
         self.done = 0
+        self._lock = Lock()
 
     def advance(self, steps: int = 1) -> None:
-        self.done += steps
+        with self._lock:
+            self.done += steps
 
     def extend(self, steps: int) -> None:
         pass

@@ -41,6 +41,7 @@ class Place:
         literal: The text of a scalar without its quotes, ``None`` for lists and mappings.
         starts, ends: The columns at which each character of a scalar's text begins and ends in the file; ``None`` where
             the text is not on one line. They differ by more than one where the file has an escape or a parameter.
+        parameter: Name of the parameter that the value is, where it is nothing else.
     """
 
     value: Span
@@ -48,6 +49,7 @@ class Place:
     literal: str | None = None
     starts: Sequence[int] | None = None
     ends: Sequence[int] | None = None
+    parameter: str | None = None
 
     def at(self, start: int, end: int) -> Span:
         """The span of a part of a scalar's text, or of the whole scalar where that cannot be told.

@@ -35,7 +35,9 @@ _RULES = (
         "a text cannot begin with {1!r}",
         "put it in quotes",
     ),
-    _Rule(r"^while (?:parsing a tag|scanning a tag)|tag handle", "a text cannot begin with '!'", "put it in quotes", True),
+    _Rule(
+        r"^while (?:parsing a tag|scanning a tag)|tag handle", "a text cannot begin with '!'", "put it in quotes", True
+    ),
     _Rule(r"^while scanning a directive", "a text cannot begin with '%'", "put it in quotes", at_start=True),
     _Rule(
         r"another document",
@@ -128,7 +130,7 @@ _RULES = (
     _Rule(
         r"special characters are not allowed",
         "a control character cannot stand in a YAML file",
-        "remove it; in double quotes it can be written as an escape, such as \"\\x07\"",
+        'remove it; in double quotes it can be written as an escape, such as "\\x07"',
     ),
 )
 

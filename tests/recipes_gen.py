@@ -11,7 +11,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -160,7 +160,8 @@ def random_case(seed: int, *, nasty: bool | None = None) -> Case:
     rng = random.Random(seed)
     odd = rng.random() < 1 / 6
     odd = odd if nasty is None else nasty
-    specs = {name: random_spec(rng, nasty=odd) for name in ("lab", "other", "third")[: rng.choice((1, 2, 2, 3))]}
+    names = ("lab", "other", "third")[: rng.choice((1, 2, 2, 3))]
+    specs = {name: _small(random_spec(rng, nasty=odd)) for name in names}
     count = rng.choice((1, 1, 1, 2, 2, 3))
     base = count > 1 and rng.random() < 0.25
     claimed: dict[str, str] = {}
@@ -188,6 +189,11 @@ def random_case(seed: int, *, nasty: bool | None = None) -> Case:
         assign_texts=texts,
         file_sha256=rng.random() < 0.85,
     )
+
+
+def _small(spec: ProjectSpec) -> ProjectSpec:
+    """With few runs: copick reads each of them many times."""
+    return replace(spec, runs=spec.runs[:3])
 
 
 def _layer(rng: random.Random, source: str, spec: ProjectSpec, *, plain: bool) -> LayerCase:
@@ -354,7 +360,7 @@ def _with_split(rng: random.Random, layer: LayerCase, claimed: dict[str, str]) -
     if rng.random() > 0.3:
         return layer
     split, texts = _splits(rng, layer.runs, claimed)
-    return LayerCase(**{**vars(layer), "split": split, "split_texts": texts})
+    return replace(layer, split=split, split_texts=texts)
 
 
 def _splits(

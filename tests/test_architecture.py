@@ -14,10 +14,10 @@ import croissant_recipes
 PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
-    {"codes", "schema", "rai", "counts", "options", "progress", "journal"},
+    {"codes", "schema", "rai", "counts", "recipe_schema", "options", "progress", "journal"},
     {"diagnostics", "tables"},
-    {"yaml_problems", "yaml_nodes", "recipe", "selectors", "templates", "portal_schema", "serialize"},
-    {"params", "loading", "matching", "checked"},
+    {"yaml_problems", "yaml_nodes", "recipe", "recipe_fields", "selectors", "templates", "portal_schema", "serialize"},
+    {"params", "loading", "model_problems", "matching", "checked"},
     {"check_splits", "check_layers", "checks"},
     {"sources", "manifest", "readers", "writing", "exact_index", "reading"},
     {"urls", "naming", "collisions", "layers", "merging", "records", "splits", "objects", "expectations", "content"},

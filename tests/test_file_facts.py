@@ -11,6 +11,8 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -211,6 +213,14 @@ def test_another_file_put_in_its_place_is_noticed(root: Path, later: None) -> No
     assert read(root, MESH)[MESH].sha256 == hashlib.sha256(b"GLTF").hexdigest()
 
 
+def test_size_times_and_inode_tell_states_apart() -> None:
+    def status(**changed: int) -> Any:
+        return SimpleNamespace(**{"st_size": 1, "st_mtime_ns": 2, "st_ctime_ns": 3, "st_ino": 4} | changed)
+
+    stamps = {fact_cache.stamp_of(status(**{field: 99})) for field in vars(status())}
+    assert len(stamps | {fact_cache.stamp_of(status())}) == 5
+
+
 def test_a_file_that_changed_just_now_is_never_kept(root: Path, reads: list[str]) -> None:
     for _ in range(2):
         read(root, PICKS, MESH)
@@ -331,7 +341,7 @@ def _read_in_a_process(root: str, first: int, cache: str) -> bool:
     os.environ["CROISSANT_RECIPE_CACHE_DIR"] = cache
     now = time.time_ns
     facts.time.time_ns = lambda: now() + MINUTE_NS  # type: ignore[assignment]
-    paths = [f"u_{n}_o.json" for n in range(first, first + 60)]
+    paths = [f"u_{n}_o.json" for n in range(first, first + 20)]
     for _ in range(5):
         found = read(Path(root), *paths)
         if any(found[p].voxel_size != int(p.split("_")[1]) + 1 for p in paths):
@@ -340,10 +350,10 @@ def _read_in_a_process(root: str, first: int, cache: str) -> bool:
 
 
 def test_several_processes_share_the_cache(tmp_path: Path, cache: Path, reads: list[str], later: None) -> None:
-    for n in range(150):
+    for n in range(50):
         put(tmp_path / "p", f"u_{n}_o.json", json.dumps({"voxel_spacing": n + 1}))
     with multiprocessing.get_context("fork").Pool(4) as pool:
-        work = [(str(tmp_path / "p"), 30 * n, str(cache.parent)) for n in range(4)]
+        work = [(str(tmp_path / "p"), 10 * n, str(cache.parent)) for n in range(4)]
         assert pool.starmap(_read_in_a_process, work) == [True] * 4
-    read(tmp_path / "p", *(f"u_{n}_o.json" for n in range(150)))
+    read(tmp_path / "p", *(f"u_{n}_o.json" for n in range(50)))
     assert reads == []

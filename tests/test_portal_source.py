@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import cryoet_data_portal._client as portal_client
 import pandas as pd
 import pytest
 import yaml
-from copick.impl.cryoet_data_portal import CopickRootCDP
+from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
 from copick.models import PickableObject
 
 from croissant_recipes import checks, layers
@@ -26,9 +28,12 @@ from croissant_recipes.diagnostics import DiagnosticError
 from croissant_recipes.progress import Silent
 from croissant_recipes.recipe import PortalSource as PortalSpec
 from croissant_recipes.sources.base import Inventory
+from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.listing import listing
+from croissant_recipes.sources.portal.project import PortalProject
 from croissant_recipes.sources.portal.source import PortalSource
 from croissant_recipes.sources.portal.transport import CacheMode, Limits
+from croissant_recipes.tables import ARTIFACT_KEYS
 from tests.portal_oracle import RecordTables, copick_export, copick_portal_root
 from tests.portal_server import ErrorBody, Fault, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import Tables, generate
@@ -654,3 +659,91 @@ def test_datasets_are_listed(server: Server) -> None:
     assert {name for name, _ in found.authors["tomograms"]} == {row["name"] for row in TABLES["TomogramAuthor"]}
     with pytest.raises(DiagnosticError, match="no dataset 7"):
         listing([7], server.url)
+
+
+# copick configs
+
+
+def project(folder: Path, server: Server, objects: Sequence[PickableObject], **values: Any) -> PortalProject:
+    """A config with some of the objects under names of its own, and an overlay with something of everything."""
+    document = {
+        "config_type": "cryoet_data_portal",
+        "version": "1.2.3",
+        "user_id": "someone",
+        "pickable_objects": [o.model_dump() for o in objects],
+        "overlay_root": str(folder / "overlay"),
+        "overlay_fs_args": {"auto_mkdir": True},
+        "dataset_ids": DATASETS,
+        "portal_cache": False,
+        **values,
+    }
+    (folder / "config.json").write_text(json.dumps(document))
+    return PortalProject(load_config("lab", "config.json", folder), 4, url=server.url)
+
+
+def write_overlay(folder: Path, run: str, tomogram: pd.Series) -> None:
+    base = folder / "overlay" / "ExperimentRuns" / run
+    spacing = f"VoxelSpacing{tomogram['voxel_size']:.3f}"
+    for store in (
+        f"{spacing}/mine.zarr",
+        f"{spacing}/{tomogram['tomo_type']}_sobel_features.zarr",
+        "VoxelSpacing77.000/other.zarr",
+        "Segmentations/10.000_someone_1_mask-of-mine.zarr",
+    ):
+        (base / store).mkdir(parents=True)
+        (base / store / ".zgroup").write_text('{"zarr_format": 2}')
+    for file in ("Picks/someone_1_thing.json", "Meshes/someone_1_thing.glb"):
+        (base / file).parent.mkdir()
+        (base / file).write_text("{}")
+
+
+def test_a_config_gives_its_objects_and_its_overlay_as_copick_does(
+    server: Server, copick: Copick, tmp_path: Path
+) -> None:
+    known = copick.root.config.pickable_objects
+    objects = [known[0].model_copy(update={"name": "thing"}), *known[3:12]]
+    (whole,) = scan(server, tmp_path, {})
+    tomogram = whole.table("tomograms").iloc[0]
+    write_overlay(tmp_path, tomogram["run"], tomogram)
+    write_overlay(tmp_path, "999", tomogram)
+    opened = project(tmp_path, server, objects)
+    (ours,) = opened.scan(specs(tmp_path, {}), Silent())
+
+    config = CopickConfigCDP(**json.loads((tmp_path / "config.json").read_text()))
+    with mock.patch.object(portal_client, "DEFAULT_URL", server.url):
+        theirs = copick_export(CopickRootCDP(config), tmp_path / "out")
+    names = {**RECORD_SETS, "features": ["features"], "meshes": ["meshes"]}
+    for artifact, record_sets in names.items():
+        key = [c for c in ARTIFACT_KEYS[artifact] if c != "segmentation_type"]
+        expected = sorted(tuple(row[c] for c in key) for name in record_sets for row in theirs[name])
+        assert rows_of(ours.table(artifact), key) == expected, artifact
+        assert artifact == "runs" or "overlay" in set(ours.table(artifact)["root"])
+    assert set(ours.table("picks")["object_name"]) < {o.name for o in objects}
+    assert [o["name"] for o in ours.objects] == [o.name for o in objects]
+    assert ours.config == {"version": "1.2.3", "user_id": "someone", "session_id": None}
+    assert ours.roots["overlay"].location == str(tmp_path / "overlay")
+
+
+def test_a_template_and_conditions_leave_the_overlay_alone(server: Server, copick: Copick, tmp_path: Path) -> None:
+    (whole,) = scan(server, tmp_path, {})
+    tomogram = whole.table("tomograms").iloc[0]
+    write_overlay(tmp_path, tomogram["run"], tomogram)
+    opened = project(tmp_path, server, copick.root.config.pickable_objects)
+    first, second = opened.scan(
+        specs(
+            tmp_path, {"session_id": "{authors}"}, {"picks": {"where": {"method_type": "hybrid"}}, "others": "exclude"}
+        ),
+        Silent(),
+    )
+    mine = first.table("picks").query("root == 'overlay'")
+    assert list(mine["session_id"]) == ["1"]
+    assert mine["annotation.authors"].isna().all()
+    assert list(mine["portal_annotation_id"]) == [""]
+    assert first.table("picks")["portal_id"].is_monotonic_increasing
+    assert set(second.table("picks")["root"]) == {"portal"}
+
+
+def test_a_config_without_datasets_is_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DiagnosticError, match="dataset_ids is empty") as caught:
+        project(tmp_path, server, [], dataset_ids=[])
+    assert caught.value.diagnostics[0].code is Code.CONFIG

@@ -37,6 +37,7 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.base import Inventory, Root, Source
 from croissant_recipes.sources.copick import open_copick
+from croissant_recipes.sources.listing import RemoteLister
 
 OBJECTS = (PickableObject("ribosome", density_map=True), PickableObject("membrane", is_particle=False, label=2))
 
@@ -433,6 +434,20 @@ def test_features_of_two_tomograms_whose_names_go_on_in_each_other(tmp_path: Pat
     assert len(inventory.table("features")) == 2
 
 
+@pytest.mark.parametrize(
+    ("run", "tomo_type", "feature_type"),
+    [("r", "wbp[1]", "sobel"), ("r.zarr", "wbp", "sobel"), ("r", "wbp", ".sobel"), ("r", "wbp", "")],
+)
+def test_features_that_copick_does_not_find(tmp_path: Path, run: str, tomo_type: str, feature_type: str) -> None:
+    features = Features(10.0, tomo_type, feature_type)
+    project = write_project(tmp_path, ProjectSpec((Run(run, (Tomogram(10.0, tomo_type),), (features,)),)))
+    inventory = scanned(project.config)
+    assert listed_by_copick(project)["features"] <= {(run, 10.0, "wbp", "")}
+    assert inventory.table("features").empty
+    assert keys(inventory)["tomograms"] == {(run, 10.0, tomo_type)}
+    assert [d.code for d in inventory.diagnostics] == [Code.FILE_NAME]
+
+
 def test_a_run_whose_name_is_a_pattern_for_copick(tmp_path: Path) -> None:
     runs = (Run("TS[1]", picks=(Picks("alice", "1", "ribosome"),)), Run("TS1", picks=(Picks("bob", "1", "ribosome"),)))
     project = write_project(tmp_path, ProjectSpec(runs))
@@ -638,6 +653,35 @@ def test_a_project_in_another_filesystem(project: Project, memory: Any) -> None:
     assert remote.roots == {"overlay": Root("memory://lab/proj", primary=True, reads_files=True)}
     for artifact, table in local.tables.items():
         pd.testing.assert_frame_equal(table, remote.tables[artifact])
+
+
+class _Store:
+    """A filesystem with links, and folders that list themselves as object stores do."""
+
+    def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
+        if path != "bucket/runs":
+            raise FileNotFoundError(path)
+        found = {"": "directory", "a/": "directory", "b": "file", "c": "link", "d": "link", "e": "other"}
+        return [
+            {"name": f"bucket/runs/{name}", "type": kind, "size": 1, "ETag": f'"{name}"'}
+            for name, kind in found.items()
+        ]
+
+    def isdir(self, path: str) -> bool:
+        return path in ("bucket/runs/c", "bucket/runs/e")
+
+
+def test_what_a_listing_of_another_filesystem_means() -> None:
+    there, missing = RemoteLister(_Store(), "bucket", jobs=2).directories(["runs", "none"])
+    assert [(e.name, e.is_dir, e.is_link) for e in there] == [
+        ("a", True, False),
+        ("b", False, False),
+        ("c", True, False),
+        ("d", False, True),
+        ("e", True, False),
+    ]
+    assert (there[1].size, there[1].token) == (1, '"b"')
+    assert missing == []
 
 
 ROWS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -97,7 +97,7 @@ class FileFacts:
 
 
 class Task(Protocol):
-    """Work under way, shown to whoever waits."""
+    """Work under way, shown to whoever waits. It may be told of from several threads."""
 
     def advance(self, steps: int = 1) -> None: ...
 
@@ -125,3 +125,11 @@ class Source(Protocol):
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path), each file read at most once."""
+
+
+@runtime_checkable
+class KnowsAuthors(Protocol):
+    """A source that can say who made a record, for messages."""
+
+    def authors(self, artifact: str, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Names of the authors of annotations (picks, segmentations) or tomograms, by portal id."""

@@ -19,7 +19,7 @@ def open_copick(
     folder: Path,
     *,
     jobs: int,
-    cache: CacheMode = "use",  # noqa: ARG001 - portal projects only
+    cache: CacheMode = "use",
 ) -> Source:
     """Opens a project: reads its config, and nothing of what it holds.
 
@@ -42,5 +42,6 @@ def open_copick(
         from croissant_recipes.sources.croissant_project import CroissantProject
 
         return CroissantProject(config, jobs)
-    hint = "name the datasets in the recipe: `portal: {datasets: [...]}`"
-    raise config.refuse([("config_type cryoet_data_portal is not supported", hint)])
+    from croissant_recipes.sources.portal.project import PortalProject
+
+    return PortalProject(config, jobs, cache)

@@ -16,6 +16,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
+from croissant_recipes.journal import staged_view
 from croissant_recipes.schema import RECORD_SETS, RecordSet
 from croissant_recipes.serialize import read_csv
 from croissant_recipes.sources.access import open_filesystem, read_bytes, reading
@@ -28,7 +29,6 @@ from croissant_recipes.sources.locations import (
     sibling,
     strip_credentials,
 )
-from croissant_recipes.journal import staged_view
 
 _WAITS = (0.05, 0.1, 0.2)
 """Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""

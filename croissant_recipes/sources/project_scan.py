@@ -167,14 +167,14 @@ class _Scan:
         return readers
 
     def run_names(self, root: ProjectRoot, entries: list[Entry]) -> list[str]:
-        """The runs of one root, sorted."""
+        """The runs of one root."""
         runs = []
         for entry in self._visible(root, RUNS_FOLDER, entries):
             if entry.is_dir:
                 runs.append(entry.name)
             elif entry.is_link:
                 self._leave_out(root, f"{RUNS_FOLDER}/{entry.name}", "it is a link that leads to no folder", None)
-        return sorted(runs)
+        return runs
 
     def folders_of(self, root: ProjectRoot, path: str, entries: list[Entry]) -> Iterator[str]:
         """The folders of a run that have to be listed."""
@@ -185,7 +185,7 @@ class _Scan:
             message = f"source {self.source!r}: what {self._place(root, path)} holds is left out: {problem}"
             self._diagnostics.append(self._warning(Code.FILE_NAME, message, f"name the run without {sign!r}"))
             return
-        for entry in sorted(self._visible(root, path, entries)):
+        for entry in self._visible(root, path, entries):
             inner = f"{path}/{entry.name}"
             if not entry.name.startswith(names.SPACING_PREFIX):
                 if entry.is_dir and entry.name in self.folders:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.writing import local, remote
 from croissant_recipes.journal import is_plain, staged_view
+from croissant_recipes.writing import local, remote
 from croissant_recipes.writing.local import Places
 from croissant_recipes.writing.lock import check_of, locked
 from croissant_recipes.writing.output import Output, reporting

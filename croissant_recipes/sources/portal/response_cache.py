@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import platformdirs
+
+from croissant_recipes.sources.fact_cache import cache_directory
 
 TTL_SECONDS = 24 * 3600.0
-CACHE_DIR_VARIABLE = "CROISSANT_RECIPE_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,8 @@ class CachedAnswer:
 
 
 def default_folder() -> Path:
-    """``portal`` in the user's cache directory, or in the one that ``CROISSANT_RECIPE_CACHE_DIR`` names."""
-    base = os.environ.get(CACHE_DIR_VARIABLE)
-    return (Path(base) if base else platformdirs.user_cache_path("croissant-recipes")) / "portal"
+    """``portal`` beside the cache of file facts."""
+    return cache_directory() / "portal"
 
 
 def request_key(url: str, text: str, variables: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Reque
 from croissant_recipes.sources.portal import layer_reading, tables
 from croissant_recipes.sources.portal.authors import author_lists
 from croissant_recipes.sources.portal.failures import no_datasets, numbers, reported
+from croissant_recipes.sources.portal.layer_plan import plan_layer
 from croissant_recipes.sources.portal.layer_reading import LayerReading
 from croissant_recipes.sources.portal.objects import PICKS_SHAPES, SEGMENTATION_SHAPES, PortalObject, pickable
 from croissant_recipes.sources.portal.overview import Overview, survey
@@ -101,7 +102,7 @@ class PortalSource:
             overview = self._survey(endpoint, executor, layers, progress)
             names = {o.identifier: o.name for o in overview.objects} if self._names is None else self._names
             readings = [
-                layer_reading.plan(layer, self.datasets, overview, names, only_named=self._names is not None)
+                plan_layer(layer, self.datasets, overview, names, only_named=self._names is not None)
                 for layer in layers
             ]
             with FetchPool(endpoint, executor) as pool, progress.task(f"{self.name}: portal", None) as task:

@@ -1,0 +1,186 @@
+"""What pydantic's validation errors mean, in the words of someone who writes a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from croissant_recipes import recipe
+from croissant_recipes.checked import WHERE_TYPES
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
+from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.yaml_nodes import Document, Path
+
+_MODELS: tuple[tuple[tuple[str, ...], type[recipe.Model], str], ...] = (
+    ((), recipe.Recipe, "the recipe itself"),
+    (("dataset",), recipe.Dataset, "`dataset`"),
+    (("dataset", "creators", "*"), recipe.Creator, "a creator"),
+    (("dataset", "publisher"), recipe.Creator, "a publisher"),
+    (("dataset", "rai"), recipe.Rai, "`rai`"),
+    (("output",), recipe.Output, "`output`"),
+    (("sources", "*"), recipe.Source, "a source"),
+    (("sources", "*", "portal"), recipe.PortalSource, "`portal`"),
+    (("sources", "*", "copick"), recipe.CopickSource, "`copick`"),
+    (("sources", "*", "croissant"), recipe.CroissantSource, "`croissant`"),
+    (("objects", "*"), recipe.ObjectOverride, "an entry of `objects`"),
+    (("layers", "*"), recipe.Layer, "a layer"),
+    (("layers", "*", "rename"), recipe.Rename, "`rename`"),
+    *((("layers", "*", t), recipe.PortalSelectionMap, "a selection") for t in WHERE_TYPES),
+    *((("layers", "*", t), recipe.SelectionMap, "a selection") for t in ARTIFACT_TYPES if t not in WHERE_TYPES),
+    (("splits",), recipe.Splits, "`splits`"),
+    (("splits", "random"), recipe.RandomSplit, "`splits.random`"),
+    (("expect",), recipe.Expect, "`expect`"),
+)
+"""Which model stands where, and what to call the place."""
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+}
+_BOUNDS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_FORMS = {
+    "version": "write three numbers, such as 1.0.0",
+    "date_published": "write year-month-day, such as 2026-01-15",
+    "date_created": "write year-month-day, such as 2026-01-15",
+    "date_modified": "write year-month-day, such as 2026-01-15",
+}
+"""Texts for which it is no help to put a number in quotes."""
+
+
+def diagnostics(error: ValidationError, document: Document, blank: Collection[Path]) -> list[Diagnostic]:
+    """What is wrong with the shape of a recipe.
+
+    Args:
+        error: From the validation of the whole recipe.
+        document: The file.
+        blank: Keys that stand in the file without a value, which has been reported.
+    """
+    return [_diagnostic(details, document) for details in error.errors() if not _follows(details, document, blank)]
+
+
+def _follows(details: ErrorDetails, document: Document, blank: Collection[Path]) -> bool:
+    """Whether an error only follows from a key without a value."""
+    here = document.existing(details["loc"])
+    if details["type"] == "missing":
+        return here in blank
+    return details["type"] == "recipe" and here in {path[:-1] for path in blank}
+
+
+def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
+    kind, path = details["type"], document.existing(details["loc"])
+    if kind == "extra_forbidden":
+        return _unknown_key(path, document)
+    if kind == "missing":
+        key = str(details["loc"][-1])
+        where = f" in {label(path)}" if path else ""
+        span = document.key_span(*path)
+        return Diagnostic(Code.MISSING_KEY, f"{key!r} is missing{where}", span=span, hint=f"add `{key}:`")
+    span = document.value_span(*path)
+    if kind == "recipe":
+        context = details["ctx"]
+        return Diagnostic(context["code"], f"{label(path)}: {context['message']}", span=span, hint=context["hint"])
+    if kind in _EXPECTED:
+        return _wrong_type(details, path, document)
+    code, message, hint = _wrong_value(details, path)
+    return Diagnostic(code, message, span=span, hint=hint)
+
+
+def label(path: Path) -> str:
+    """A path as a reader would write it: ``layers[0].picks``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the recipe"
+
+
+def _unknown_key(path: Path, document: Document) -> Diagnostic:
+    key, parent = str(path[-1]), path[:-1]
+    span = document.key_span(*path)
+    if parent[:1] == ("layers",) and len(parent) == 3 and key in ("where", "authors"):
+        hint = f"`where` and `authors` exist for {', '.join(WHERE_TYPES[:-1])} and {WHERE_TYPES[-1]}"
+        return Diagnostic(Code.ARTIFACT_TYPE, f"{parent[-1]}.{key} does not exist", span=span, hint=hint)
+    known = [k for pattern, model, _ in _MODELS if _fits(parent, pattern) for k in model.model_fields]
+    elsewhere = [place for _, model, place in _MODELS if key in model.model_fields]
+    hint = did_you_mean(key, known, what="known keys are")
+    if elsewhere and not nearest(key, known):
+        hint = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
+    where = f" in {label(parent)}" if parent else ""
+    return Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}{where}", span=span, hint=hint)
+
+
+def _fits(path: Path, pattern: tuple[str, ...]) -> bool:
+    return len(path) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True))
+
+
+def _wrong_type(details: ErrorDetails, path: Path, document: Document) -> Diagnostic:
+    kind, given, place = details["type"], details["input"], document.place(path)
+    hint = None
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        hint = _FORMS.get(str(path[-1])) or f"write it in quotes: '{place.literal}'"
+        if place.parameter:
+            hint = f"a parameter is text when its default is: '{place.literal}'"
+    elif kind == "tuple_type" and not isinstance(given, dict | list):
+        hint = f"write a list, such as [{place.literal}]"
+    message = f"{label(path)} must be {_EXPECTED[kind]}, not {described(given, place.literal)}"
+    return Diagnostic(Code.TYPE, message, span=place.value, hint=hint)
+
+
+def described(value: object, literal: str | None = None) -> str:
+    """A value as messages name it. ``literal`` is how the file spells it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return literal or str(value).lower()
+        case int() | float():
+            return f"the number {literal or value}"
+        case str():
+            return f"the text {value!r}"
+        case dict():
+            return f"a mapping ({listing(value, 3)})" if value else "an empty mapping"
+        case _:
+            return "a list"
+
+
+def _wrong_value(details: ErrorDetails, path: Path) -> tuple[Code, str, str | None]:
+    kind, given, name = details["type"], details["input"], label(path)
+    context: dict[str, Any] = details.get("ctx", {})
+    if kind == "literal_error":
+        allowed = context["expected"]
+        close = nearest(str(given), [a for a in allowed.split("'") if a.isalpha()]) if isinstance(given, str) else []
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else None
+        return Code.VALUE, f"{name} must be {allowed}, not {described(given)}", hint
+    if kind == "string_pattern_mismatch":
+        hint = "use small letters, digits and '-', beginning with a letter or digit"
+        return Code.VALUE, f"{name}: {given!r} is no name", hint
+    if kind in ("too_short", "too_long") and not given:
+        return Code.VALUE, f"{name} is an empty list", _instead_of_nothing(path)
+    if kind in ("too_short", "too_long"):
+        wanted = context["min_length" if kind == "too_short" else "max_length"]
+        return Code.VALUE, f"{name} must hold {wanted} values, not {context['actual_length']}", None
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return Code.VALUE, f"{name} must be {words} {context[bound]:g}, not {given}", None
+    return Code.VALUE, f"{name}: {details['msg']}", None
+
+
+def _instead_of_nothing(path: Path) -> str:
+    if path[:1] == ("layers",) and len(path) == 3 and path[-1] in ARTIFACT_TYPES:
+        return "write `none` to take none"
+    if path == ("layers",):
+        return "begin with `export:` and the name of a source"
+    return "put something in, or remove it"

@@ -1,0 +1,157 @@
+"""The kinds of value that a recipe's keys take, and what is said of a value that does not fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    StrictInt,
+    StrictStr,
+    Tag,
+    WithJsonSchema,
+    WrapSerializer,
+)
+from pydantic_core import PydanticCustomError
+
+from croissant_recipes import counts, recipe_schema
+from croissant_recipes.codes import Code
+
+_SEMVER = r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?"
+_ORCID = r"(https://orcid\.org/)?[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+def problem(message: str, hint: str | None = None, code: Code = Code.VALUE) -> PydanticCustomError:
+    """What ``loading`` turns into a diagnostic."""
+    return PydanticCustomError("recipe", "{message}", {"message": message, "hint": hint, "code": code})
+
+
+# Texts
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise problem("must not be empty")
+    return value
+
+
+def _semver(value: str) -> str:
+    if not re.fullmatch(_SEMVER, value):
+        raise problem(f"{value!r} is no semantic version", "write three numbers, such as 1.0.0")
+    return value
+
+
+def _iso_date(value: str) -> str:
+    try:
+        date.fromisoformat(value if re.fullmatch(_DATE, value) else "")
+    except ValueError:
+        raise problem(f"{value!r} is no date", "write year-month-day, such as 2026-01-15") from None
+    return value
+
+
+def _url(value: str) -> str:
+    if not re.fullmatch(_URL, value):
+        raise problem(f"{value!r} is no URL", "write it whole, such as https://example.org/data")
+    return value
+
+
+def _base_url(value: str) -> str:
+    return _url(value).rstrip("/")
+
+
+def _orcid(value: str) -> str:
+    if not re.fullmatch(_ORCID, value):
+        raise problem(f"{value!r} is no ORCID", "write it as 0000-0002-1825-0097")
+    return value if value.startswith("https://") else f"https://orcid.org/{value}"
+
+
+def _text_schema(pattern: str, **more: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
+
+
+Text = Annotated[StrictStr, AfterValidator(_not_empty), _text_schema(recipe_schema.NOT_EMPTY)]
+Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Version = Annotated[StrictStr, AfterValidator(_semver), _text_schema(f"^{_SEMVER}$")]
+IsoDate = Annotated[StrictStr, AfterValidator(_iso_date), _text_schema(f"^{_DATE}$", format="date")]
+Url = Annotated[StrictStr, AfterValidator(_url), _text_schema(f"^{_URL}$")]
+BaseUrl = Annotated[StrictStr, AfterValidator(_base_url), _text_schema(f"^{_URL}$")]
+Orcid = Annotated[StrictStr, AfterValidator(_orcid), _text_schema(f"^{_ORCID}$")]
+
+
+def one_or_more(value: object) -> str:
+    return "<list>" if isinstance(value, list | tuple) else "<text>"
+
+
+OneOrMore = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("<list>")],
+    Discriminator(one_or_more),
+]
+"""One text or a list of texts."""
+
+OneOrMoreDates = Annotated[
+    Annotated[IsoDate, Tag("<text>")] | Annotated[tuple[IsoDate, ...], Field(min_length=1), Tag("<list>")],
+    Discriminator(one_or_more),
+]
+
+
+# Other values
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, bool | int | float | str):
+        given = "a list" if isinstance(value, list | tuple) else "a mapping"
+        raise problem(f"must be text, a number, or true or false, not {given}", code=Code.TYPE)
+    return value
+
+
+def _count(value: object) -> object:
+    try:
+        counts.parse(value)
+    except ValueError as error:
+        hint = "write a number, a comparison such as '>= 10', or a range such as '1..2'"
+        raise problem(str(error), hint, Code.EXPECTATION_SYNTAX) from None
+    return value
+
+
+Scalar = bool | int | float | str
+AnyScalar = Annotated[Scalar, PlainValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
+Channel = Annotated[StrictInt, Field(ge=0, le=255)]
+Count = int | str
+AnyCount = Annotated[Count, PlainValidator(_count), WithJsonSchema(counts.JSON_SCHEMA)]
+
+T = TypeVar("T")
+
+
+def _freeze(value: Mapping[str, T]) -> Mapping[str, T]:
+    return MappingProxyType(dict(value))
+
+
+def nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+FrozenMap = Annotated[
+    Mapping[str, T], AfterValidator(_freeze), WrapSerializer(lambda value, serialize: serialize(dict(value)))
+]
+FsArgs = FrozenMap[Any]
+
+
+def _count_form(value: object) -> str:
+    return "<mapping>" if isinstance(value, Mapping) else "<count>"
+
+
+CountByName = Annotated[
+    Annotated[AnyCount, Tag("<count>")] | Annotated[FrozenMap[AnyCount], Tag("<mapping>")],
+    Discriminator(_count_form),
+]

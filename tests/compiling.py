@@ -1,0 +1,106 @@
+"""Recipes and inventories for tests of the compiler's inside: no project, no disk but the recipe file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from croissant_recipes import load_recipe, planner, tables
+from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.planner import Base, Plan
+from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.sources.base import FileFacts, Inventory, Root, empty_tables
+
+ROOT = "static"
+LOCATION = "/data/lab"
+
+DATASET = """\
+dataset:
+  name: Small
+  description: A few rows.
+  version: 1.0.0
+  license: MIT
+  date_published: 2026-01-15
+  url: https://example.org/small
+  creators: [{name: Example Lab}]
+"""
+
+HEADER = f"""\
+recipe: 1
+name: small
+{DATASET}output: {{project_root: out, base_url: "https://example.org/data"}}
+sources:
+  lab: {{copick: {{config: lab.json}}}}
+  other: {{copick: {{config: other.json}}}}
+"""
+
+Columns = Mapping[str, Sequence[object]]
+
+
+def recipe(folder: Path, body: str, header: str = HEADER) -> CheckedRecipe:
+    """A checked recipe: ``header``, then ``body``."""
+    path = folder / "recipe.yaml"
+    path.write_text(header + body, encoding="utf-8")
+    return load_recipe(path)
+
+
+def artifacts(artifact: str, *rows: Sequence[object]) -> pd.DataFrame:
+    """An artifact table from rows of key values, in the order of the key; each lies at a path of its key."""
+    key = tables.ARTIFACT_KEYS[artifact]
+    columns: dict[str, list[object]] = {name: [row[i] for row in rows] for i, name in enumerate(key)}
+    if artifact != "runs":
+        columns["root"] = [ROOT] * len(rows)
+        columns["path"] = ["/".join([artifact, *map(str, row)]) for row in rows]
+    return tables.artifacts(artifact, columns)
+
+
+def inventory(
+    *,
+    objects: Sequence[Mapping[str, Any]] = (),
+    roots: Mapping[str, Root] | None = None,
+    manifest: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    **given: pd.DataFrame,
+) -> Inventory:
+    """What a source holds: the tables given, and the runs that their rows name."""
+    found = empty_tables() | given
+    if "runs" not in given:
+        names = sorted({run for table in given.values() if "run" in table for run in table["run"]})
+        found["runs"] = artifacts("runs", *([n] for n in names))
+    return Inventory(
+        tables=found,
+        roots=roots or {ROOT: Root(LOCATION)},
+        objects=tuple(objects),
+        config=config or {},
+        manifest=manifest,
+    )
+
+
+def obj(name: str, label: int | None = 1, **given: Any) -> dict[str, Any]:
+    """A pickable object."""
+    return {"name": name, "is_particle": True, "label": label, "color": [1, 2, 3, 255], "metadata": {}, **given}
+
+
+def plan(
+    checked: CheckedRecipe,
+    *inventories: Inventory,
+    base: Base | None = None,
+    facts: Mapping[str, Mapping[tuple[str, str], FileFacts]] | None = None,
+) -> Plan:
+    """The plan of a recipe, built below ``/out``."""
+    return planner.finish(planner.resolve(checked, inventories, base), facts or {}, "/out")
+
+
+def rows(found: Plan, record_set: str, *columns: str) -> list[tuple[object, ...]]:
+    """The rows of a record set: the given columns, or those of the key."""
+    wanted = list(columns or RECORD_SETS[record_set].key)
+    return list(found.content.tables[record_set][wanted].itertuples(index=False, name=None))
+
+
+def with_code(diagnostics: Sequence[Diagnostic], code: Code) -> list[Diagnostic]:
+    return [d for d in diagnostics if d.code is code]
