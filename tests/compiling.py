@@ -93,7 +93,7 @@ def plan(
     facts: Mapping[str, Mapping[tuple[str, str], FileFacts]] | None = None,
 ) -> Plan:
     """The plan of a recipe, built below ``/out``."""
-    return planner.finish(planner.resolve(checked, inventories, base), facts or {}, "/out")
+    return planner.finish(planner.resolve(checked, inventories, base), facts or {}, {}, "/out")
 
 
 def rows(found: Plan, record_set: str, *columns: str) -> list[tuple[object, ...]]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from croissant_recipes.progress import Silent
-from croissant_recipes.sources import fact_cache, facts
+from croissant_recipes.sources import fact_cache, facts, picks_head
 from croissant_recipes.sources.base import FileFacts
 from croissant_recipes.sources.facts import FileReader, FileRoot
 
@@ -86,12 +86,36 @@ def test_picks_have_a_digest_and_a_voxel_size_and_meshes_a_digest(root: Path) ->
     assert math.isnan(found[MESH].voxel_size)
 
 
-def test_without_digests_only_picks_are_read(root: Path, reads: list[str]) -> None:
+def test_without_digests_only_the_heads_of_picks_are_read(root: Path, reads: list[str]) -> None:
     put(root, "Picks/portal.ndjson", '{"type": "point"}')
-    found = read(root, PICKS, MESH, "Picks/portal.ndjson", sha256=False)
-    assert reads == ["alice_1_ribosome.json"]
+    long = json.dumps({"voxel_spacing": 7.5, "points": [[0, 0, 0]] * 1000}, indent=4)
+    put(root, "Picks/long.json", long)
+    put(root, "Picks/cut.json", long[:-1])
+    found = read(root, PICKS, MESH, "Picks/portal.ndjson", "Picks/long.json", "Picks/cut.json", sha256=False)
     assert found[PICKS] == FileFacts("", 10.012)
+    assert found["Picks/long.json"] == FileFacts("", 7.5)
     assert all(found[p].sha256 == "" and math.isnan(found[p].voxel_size) for p in (MESH, "Picks/portal.ndjson"))
+    # Only what the head cannot tell is read whole.
+    assert reads == ["cut.json"]
+    assert found["Picks/cut.json"].problem.startswith("it is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ('{"voxel_spacing": 10.0, "points": []}', 10.0),
+        ('{\n  "unit": "angstrom", "n": -1.5e3, "t": true, "voxel_spacing": null,\n "points": []}\n', math.nan),
+        ('{"points": [], "voxel_spacing": 10.0}', None),
+        ('{"note": "a \\"quoted\\" text", "voxel_spacing": 10.0, "points": []}', None),
+        ('{"voxel_spacing": 10.0, "points": [], "voxel_spacing": 20.0}', None),
+        ('{"inner": {"voxel_spacing": 10.0, "points": []}}', None),
+        ('{"voxel_spacing": 10.0, "points": [', None),
+        ('[{"voxel_spacing": 10.0, "points": []}]', None),
+    ],
+)
+def test_the_head_tells_only_what_parsing_would(text: str, size: float | None) -> None:
+    found = picks_head.stated_voxel_size(text.encode())
+    assert found is None if size is None else found == size or (math.isnan(found) and math.isnan(size))
 
 
 def test_ndjson_has_no_voxel_size_and_is_no_broken_json(root: Path) -> None:
@@ -176,13 +200,6 @@ def test_an_unchanged_file_is_not_read_again(root: Path, reads: list[str], later
     assert first[PICKS] == second[PICKS]
     assert (first[MESH].sha256, math.isnan(second[MESH].voxel_size)) == (second[MESH].sha256, True)
     assert read(root, PICKS, sha256=False)[PICKS] == FileFacts("", 10.012)
-    assert reads == []
-
-
-def test_what_was_read_without_digests_is_known_with_them(root: Path, reads: list[str], later: None) -> None:
-    read(root, PICKS, sha256=False)
-    reads.clear()
-    assert read(root, PICKS)[PICKS].sha256 == digest(root, PICKS)
     assert reads == []
 
 

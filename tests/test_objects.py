@@ -162,7 +162,7 @@ def test_labels_that_are_missing_are_the_lowest_free_ones_by_name() -> None:
 
 
 def test_a_colour_depends_on_the_name_alone() -> None:
-    assert objects.color_of("ribosome") == [221, 94, 156, 255]
+    assert objects.color_of("ribosome") == [167, 57, 205, 255]
     (one, _), (other, _) = (
         objects.complete({n: {**obj(n), "color": None} for n in names}) for names in (("a", "b"), ("b", "c", "a"))
     )

@@ -2,9 +2,9 @@
 
 copick writes a picks file's plain facts before its points, so that the voxel size stands in the first lines of what may
 be thousands. It is taken from there only where nothing can make that a different answer than parsing the whole would
-give: every member before it is a plain text, number, flag or null, its name stands nowhere else in the file, and the
-file ends as an object does. A file that is cut short is therefore parsed, and found to be broken; damage in the middle
-of the points is not looked for.
+give: every member before it is a plain text, number, flag or null, its name stands nowhere else in what was read, and
+the file ends as an object does. A file that is cut short is therefore parsed, and found to be broken; damage in the
+middle of the points is not looked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME = b'"voxel_spacing"'
 
 
 def stated_voxel_size(data: bytes) -> float | None:
-    """The voxel size (Å) that the head states, NaN for null; ``None`` where only parsing the file can tell."""
+    """From a whole file, or from its first and last bytes: the voxel size (Å) that the head states, NaN for null; ``None`` where only parsing the file can tell."""
     match = _HEAD.match(data)
     if match is None or data.count(_NAME) != 1 or not data[-64:].rstrip().endswith(b"}"):
         return None
