@@ -5,6 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --upgrade
+# s3fs takes aiobotocore and the tests' moto takes boto3, which must agree on a botocore. Named here, aiobotocore is settled
+# first; otherwise pip tries the versions of both against each other for a quarter of an hour.
+FIRST := "aiobotocore>=2.20"
 RECIPE := recipes/quickstart.yaml
 ARGS ?=
 
@@ -18,9 +22,10 @@ install: $(INSTALLED) ## install the package and what its development needs into
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with its venv module was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing into $(VENV), which takes a minute or two."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(PIP) "pip>=25.1"
+	$(PIP) --editable . --group dev $(FIRST)
 	@touch $@
 
 define OPEN

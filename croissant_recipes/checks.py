@@ -38,13 +38,25 @@ def check_recipe(
     found += more
     splits, more = check_splits.check(draft, [rule for layer in layers for rule in layer.splits])
     found += more
-    diagnostics = in_order(found)
+    diagnostics = in_order(d for d in found if not _follows_from_a_parameter(d, draft))
     if draft.recipe is None or any(errors(diagnostics)):
         return None, diagnostics
     checked = CheckedRecipe(
         draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign
     )
     return checked, diagnostics
+
+
+def _follows_from_a_parameter(found: Diagnostic, draft: Draft) -> bool:
+    """Whether a finding is about a value whose parameter has no value, which has been reported."""
+    if found.code in (Code.PARAM_UNKNOWN, Code.PARAM_VALUE) or found.span is None:
+        return False
+    unresolved = [p.value for p in draft.document.places.values() if p.unresolved]
+    return any(
+        (span.line, span.column) <= (found.span.line, found.span.column) < (span.end_line, span.end_column)
+        for span in unresolved
+        if span.end_line is not None and span.end_column is not None
+    )
 
 
 def _source_kinds(draft: Draft) -> SourceKinds:
@@ -79,7 +91,7 @@ def _check_sources(draft: Draft) -> list[Diagnostic]:
             hint = did_you_mean(layer.source, draft.sources, what="declared are")
             message = f"source {layer.source!r} is not declared"
             found.append(Diagnostic(Code.SOURCE_UNKNOWN, message, span=span, hint=hint))
-    if all(draft.layers) and not found:
+    if draft.layers and all(draft.layers) and not found:
         for name in draft.sources:
             if name not in used:
                 span = draft.document.key_span("sources", name)

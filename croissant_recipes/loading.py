@@ -99,7 +99,8 @@ def _unsupported(document: Document, version: object) -> Diagnostic | None:
     if version is None or (version == FORMAT_VERSION and isinstance(version, int) and not isinstance(version, bool)):
         return None
     place = document.place(("recipe",))
-    message = f"recipe format {place.literal or model_problems.described(version)} is not known"
+    shown = repr(version) if isinstance(version, str) else place.literal or model_problems.described(version)
+    message = f"recipe format {shown} is not known"
     return Diagnostic(Code.FORMAT_VERSION, message, span=place.value, hint=f"write `recipe: {FORMAT_VERSION}`")
 
 

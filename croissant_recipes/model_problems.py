@@ -57,6 +57,7 @@ _FORMS = {
     "date_published": "write year-month-day, such as 2026-01-15",
     "date_created": "write year-month-day, such as 2026-01-15",
     "date_modified": "write year-month-day, such as 2026-01-15",
+    "data_collection_timeframe": "write year-month-day, such as 2026-01-15",
 }
 """Texts for which it is no help to put a number in quotes."""
 
@@ -69,15 +70,21 @@ def diagnostics(error: ValidationError, document: Document, blank: Collection[Pa
         document: The file.
         blank: Keys that stand in the file without a value, which has been reported.
     """
-    return [_diagnostic(details, document) for details in error.errors() if not _follows(details, document, blank)]
+    problems = error.errors()
+    unknown = [document.existing(p["loc"]) for p in problems if p["type"] == "extra_forbidden"]
+    return [_diagnostic(p, document) for p in problems if not _follows(p, document, blank, unknown)]
 
 
-def _follows(details: ErrorDetails, document: Document, blank: Collection[Path]) -> bool:
-    """Whether an error only follows from a key without a value."""
-    here = document.existing(details["loc"])
-    if details["type"] == "missing":
-        return here in blank
-    return details["type"] == "recipe" and here in {path[:-1] for path in blank}
+def _follows(details: ErrorDetails, document: Document, blank: Collection[Path], unknown: Collection[Path]) -> bool:
+    """Whether an error only follows from one that is reported anyway."""
+    kind, here = details["type"], document.existing(details["loc"])
+    if kind == "missing":
+        misspelt = [str(path[-1]) for path in unknown if path[:-1] == here]
+        return here in blank or any(nearest(key, [str(details["loc"][-1])]) for key in misspelt)
+    if kind == "too_short":
+        # pydantic counts valid items only.
+        return len(details["input"]) >= details["ctx"]["min_length"]
+    return kind == "recipe" and here in {path[:-1] for path in blank}
 
 
 def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
@@ -92,7 +99,9 @@ def _diagnostic(details: ErrorDetails, document: Document) -> Diagnostic:
     span = document.value_span(*path)
     if kind == "recipe":
         context = details["ctx"]
-        return Diagnostic(context["code"], f"{label(path)}: {context['message']}", span=span, hint=context["hint"])
+        colon = "" if context["message"].startswith("must ") else ":"
+        message = f"{label(path)}{colon} {context['message']}"
+        return Diagnostic(context["code"], message, span=span, hint=context["hint"])
     if kind in _EXPECTED:
         return _wrong_type(details, path, document)
     code, message, hint = _wrong_value(details, path)
@@ -116,8 +125,9 @@ def _unknown_key(path: Path, document: Document) -> Diagnostic:
     known = [k for pattern, model, _ in _MODELS if _fits(parent, pattern) for k in model.model_fields]
     elsewhere = [place for _, model, place in _MODELS if key in model.model_fields]
     hint = did_you_mean(key, known, what="known keys are")
-    if elsewhere and not nearest(key, known):
-        hint = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
+    if elsewhere:
+        there = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
+        hint = f"{there}; or {hint}" if nearest(key, known) else there
     where = f" in {label(parent)}" if parent else ""
     return Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}{where}", span=span, hint=hint)
 
@@ -128,9 +138,10 @@ def _fits(path: Path, pattern: tuple[str, ...]) -> bool:
 
 def _wrong_type(details: ErrorDetails, path: Path, document: Document) -> Diagnostic:
     kind, given, place = details["type"], details["input"], document.place(path)
-    hint = None
+    hint = "give it a value, or remove it" if given is None else None
     if kind == "string_type" and isinstance(given, bool | int | float):
-        hint = _FORMS.get(str(path[-1])) or f"write it in quotes: '{place.literal}'"
+        key = next((part for part in reversed(path) if isinstance(part, str)), "")
+        hint = _FORMS.get(key) or f"write it in quotes: '{place.literal}'"
         if place.parameter:
             hint = f"a parameter is text when its default is: '{place.literal}'"
     elif kind == "tuple_type" and not isinstance(given, dict | list):
@@ -173,8 +184,9 @@ def _wrong_value(details: ErrorDetails, path: Path) -> tuple[Code, str, str | No
         wanted = context["min_length" if kind == "too_short" else "max_length"]
         return Code.VALUE, f"{name} must hold {wanted} values, not {context['actual_length']}", None
     if kind in _BOUNDS:
-        words, bound = _BOUNDS[kind]
-        return Code.VALUE, f"{name} must be {words} {context[bound]:g}, not {given}", None
+        words, key = _BOUNDS[kind]
+        bound = int(context[key]) if context[key] == int(context[key]) else context[key]
+        return Code.VALUE, f"{name} must be {words} {bound}, not {given}", None
     return Code.VALUE, f"{name}: {details['msg']}", None
 
 
@@ -183,4 +195,4 @@ def _instead_of_nothing(path: Path) -> str:
         return "write `none` to take none"
     if path == ("layers",):
         return "begin with `export:` and the name of a source"
-    return "put something in, or remove it"
+    return "name at least one"

@@ -30,6 +30,7 @@ class _Piece:
     start: int
     end: int
     copied: bool = False
+    known: bool = True
 
 
 def substitute(document: Document, overrides: Mapping[str, str]) -> tuple[Document, list[Diagnostic]]:
@@ -127,35 +128,37 @@ class _Filler:
         if whole and whole["close"]:
             param = self._lookup(whole, path)
             value = param.value if param else text
-            pieces = [_Piece(param.text if param else text, 0, len(text))]
+            pieces = [_Piece(param.text if param else text, 0, len(text), known=param is not None)]
             place = replace(place, parameter=whole["name"])
         else:
             pieces = list(self._pieces(text, path))
             value = "".join(p.text for p in pieces)
-        self.places[path] = _moved(place, pieces)
+        self.places[path] = replace(_moved(place, pieces), unresolved=not all(p.known for p in pieces))
         return value
 
     def _pieces(self, text: str, path: Path) -> list[_Piece]:
         pieces, done = [], 0
         for use in _USE.finditer(text):
             pieces.append(_Piece(text[done : use.start()], done, use.start(), copied=True))
-            done = use.end()
+            done, param = use.end(), None
             if use["literal"]:
-                filled = "${"
-            elif not use["close"]:
-                filled = use.group()
+                param = _Param("${", "${")
+            elif use["close"]:
+                param = self._lookup(use, path)
+            else:
                 hint = "write '${name}', or '$${' for a literal '${'"
                 self._report(Code.PARAM_UNKNOWN, "'${' is never closed", self._span(path, use), hint)
-            else:
-                param = self._lookup(use, path)
-                filled = param.text if param else use.group()
-            pieces.append(_Piece(filled, use.start(), use.end()))
+            filled = param.text if param else use.group()
+            pieces.append(_Piece(filled, *use.span(), known=param is not None))
         return [*pieces, _Piece(text[done:], done, len(text), copied=True)]
 
     def _lookup(self, use: re.Match[str], path: Path) -> _Param | None:
         name = use["name"]
         self.used.add(name)
-        if name not in self.params and self.declared_well:
+        if not name:
+            hint = "write '${name}', or '$${' for a literal '${'"
+            self._report(Code.PARAM_UNKNOWN, "'${}' names no parameter", self._span(path, use), hint)
+        elif name not in self.params and self.declared_well:
             hint = did_you_mean(name, self.params, what="declared are")
             if hint is None and _NAME.match(name):
                 hint = f"declare it with its default: `params: {{{name}: …}}`"

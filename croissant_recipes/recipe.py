@@ -50,7 +50,7 @@ FORMAT_VERSION = 1
 Scalar = fields.Scalar
 Count = fields.Count
 
-_PORTAL_ID_LIMIT = 2**31
+_LARGEST_PORTAL_ID = 2**31 - 1
 
 
 class Model(BaseModel):
@@ -129,7 +129,7 @@ class Output(Model):
 class PortalSource(Model):
     """Datasets of the CryoET Data Portal."""
 
-    datasets: tuple[Annotated[StrictInt, Field(gt=0, lt=_PORTAL_ID_LIMIT)], ...] = Field(min_length=1)
+    datasets: tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...] = Field(min_length=1)
     url: Url | None = Field(None, description="Another GraphQL endpoint than the portal's own.")
 
 
@@ -204,7 +204,7 @@ class SelectionMap(Model):
     @model_validator(mode="after")
     def _not_blank(self) -> SelectionMap:
         if not self.model_fields_set:
-            raise problem("says nothing about what is taken", "write `all`, or select, exclude, where or authors")
+            raise problem("must say what is taken", "write `all`, or select, exclude, where or authors")
         return self
 
 
@@ -283,7 +283,7 @@ class Layer(Model):
 def _ratios(value: Mapping[str, float]) -> Mapping[str, float]:
     total = sum(value.values())
     if abs(total - 1) > 1e-9:
-        raise problem(f"the ratios add up to {total:g}, not 1", "such as {train: 0.8, val: 0.1, test: 0.1}")
+        raise problem(f"must add up to 1, not {total:g}", "such as {train: 0.8, val: 0.1, test: 0.1}")
     return value
 
 
@@ -324,7 +324,7 @@ class Expect(Model):
 
 def _at_least_one(sources: Mapping[str, Source]) -> Mapping[str, Source]:
     if not sources:
-        raise problem("declares no source", "such as {lab: {copick: {config: filesystem.json}}}")
+        raise problem("must declare a source", "such as {lab: {copick: {config: filesystem.json}}}")
     return sources
 
 

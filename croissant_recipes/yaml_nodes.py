@@ -42,6 +42,7 @@ class Place:
         starts, ends: The columns at which each character of a scalar's text begins and ends in the file; ``None`` where
             the text is not on one line. They differ by more than one where the file has an escape or a parameter.
         parameter: Name of the parameter that the value is, where it is nothing else.
+        unresolved: Whether it uses a parameter that has no value, so that nothing can be said about it.
     """
 
     value: Span
@@ -50,6 +51,7 @@ class Place:
     starts: Sequence[int] | None = None
     ends: Sequence[int] | None = None
     parameter: str | None = None
+    unresolved: bool = False
 
     def at(self, start: int, end: int) -> Span:
         """The span of a part of a scalar's text, or of the whole scalar where that cannot be told.
@@ -180,11 +182,10 @@ class _Builder:
         return self._mapping(node, path, inner)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path, key: Span | None, span: Span) -> object:
-        text = str(node.value)
-        self._check_text(text, span)
+        text = self._checked_text(str(node.value), span)
         starts, ends = self._columns(node, span) or (None, None)
         self.places[path] = Place(span, key, text, starts, ends)
-        return text if node.style else plain_value(text)
+        return text if node.style or node.tag else plain_value(text)
 
     def _mapping(self, node: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> dict[str, object]:
         seen: dict[str, Span] = {}
@@ -195,9 +196,8 @@ class _Builder:
                 hint = "put a key that begins with '[' or '{' in quotes"
                 self.diagnostics.append(_refusal(span, "a key must be text, not a list or mapping", hint))
                 continue
-            name = str(key_node.value)
             self._check_tag(key_node, span)
-            self._check_text(name, span)
+            name = self._checked_text(str(key_node.value), span)
             if name == "<<" and not key_node.style:
                 hint = "write the keys out, or use an alias as a whole value"
                 self.diagnostics.append(_refusal(span, "merge keys (`<<`) are not allowed", hint))
@@ -217,10 +217,12 @@ class _Builder:
             hint = "remove it; text that looks like something else goes in quotes"
             self.diagnostics.append(_refusal(span, f"the tag {short!r} is not allowed", hint))
 
-    def _check_text(self, text: str, span: Span) -> None:
-        if not text.isascii() and _SURROGATE.search(text):
-            hint = "write the character itself, or its whole code after \\U"
-            self.diagnostics.append(_refusal(span, "an escape stands for half a character", hint))
+    def _checked_text(self, text: str, span: Span) -> str:
+        if text.isascii() or not _SURROGATE.search(text):
+            return text
+        hint = "write the character itself, or its whole code after \\U"
+        self.diagnostics.append(_refusal(span, "an escape stands for half a character", hint))
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
     def _span(self, node: yaml.Node) -> Span:
         start, end = node.start_mark, node.end_mark

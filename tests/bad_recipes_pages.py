@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import croissant_recipes
@@ -55,11 +56,11 @@ def cases() -> Iterator[Case]:
 
 
 def _case(page: str, section: str) -> Case:
-    blocks = {info: body for info, body in _FENCE.findall(section)}
+    blocks: dict[str, str] = dict(_FENCE.findall(section))
     recipe = blocks["yaml whole"] if "yaml whole" in blocks else _framed(blocks["yaml"])
     files = {info.removeprefix("csv "): body for info, body in blocks.items() if info.startswith("csv ")}
     words = shlex.split(blocks.get("sh", ""))
-    settings = dict(w.split("=", 1) for flag, w in zip(words, words[1:], strict=False) if flag == "--set")
+    settings = dict(w.split("=", 1) for flag, w in pairwise(words) if flag == "--set")
     title = section.partition("\n")[0]
     return Case(page, title, recipe, files, settings, blocks.get("text", ""), blocks.get("marked", ""))
 

@@ -14,7 +14,7 @@ import croissant_recipes
 PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
-    {"codes", "schema", "rai", "counts", "recipe_schema", "options", "progress", "journal"},
+    {"codes", "schema", "rai", "counts", "recipe_schema", "options", "progress", "journal", "secrecy"},
     {"diagnostics", "tables"},
     {"yaml_problems", "yaml_nodes", "recipe", "recipe_fields", "selectors", "templates", "portal_schema", "serialize"},
     {"params", "loading", "model_problems", "matching", "checked"},

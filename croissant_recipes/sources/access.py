@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,8 @@ from typing import Any
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.secrecy import without_secrets
 from croissant_recipes.sources.locations import is_local, strip_credentials
-
-_USERINFO = re.compile(r"(?<=//)[^/@\s]+@")
-_QUERY = re.compile(r"(?<=\S)\?\S+=\S*")
-_SHORTEST_SECRET = 4
 
 
 def open_filesystem(location: str, fs_args: Mapping[str, Any]) -> tuple[Any, str]:
@@ -63,9 +59,7 @@ def explain(error: Exception, fs_args: Mapping[str, Any]) -> str:
     text = str(error).strip().partition("\n")[0]
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
-    for secret in sorted(_secrets(fs_args), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _QUERY.sub("", _USERINFO.sub("", text)) or type(error).__name__
+    return without_secrets(text, fs_args) or type(error).__name__
 
 
 def _hint(location: str, error: Exception) -> str:
@@ -74,16 +68,3 @@ def _hint(location: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "give access to it, or the credentials in the fs_args of the source"
     return "correct the path" if is_local(location) else "correct the URL, or check the connection and the fs_args"
-
-
-def _secrets(value: object) -> Iterator[str]:
-    """Every text that may be one: all but the endpoint, which a message about a connection needs."""
-    if isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key != "endpoint_url":
-                yield from _secrets(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _secrets(item)

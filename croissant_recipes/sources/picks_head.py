@@ -20,7 +20,11 @@ _NAME = b'"voxel_spacing"'
 
 
 def stated_voxel_size(data: bytes) -> float | None:
-    """From a whole file, or from its first and last bytes: the voxel size (Å) that the head states, NaN for null; ``None`` where only parsing the file can tell."""
+    """The voxel size (Å) that the head states, NaN for null; ``None`` where only parsing the file can tell.
+
+    Args:
+        data: A whole file, or its first and its last bytes.
+    """
     match = _HEAD.match(data)
     if match is None or data.count(_NAME) != 1 or not data[-64:].rstrip().endswith(b"}"):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,11 @@ from urllib.request import url2pathname
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.secrecy import without_secrets, without_userinfo
 
 METADATA = "metadata.json"
 
 _LOCAL_SCHEMES = ("file://", "local://")
-_USERINFO = re.compile(r"(?<=//)[^/@\s]+@")
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Output:
     @property
     def place(self) -> str:
         """The Croissant directory as messages name it: without user name and password."""
-        return f"{_USERINFO.sub('', self.project_root)}/Croissant"
+        return f"{without_userinfo(self.project_root)}/Croissant"
 
 
 @contextmanager
@@ -72,7 +70,7 @@ def reporting(output: Output, doing: str = "written") -> Iterator[None]:
 def _not_writable(output: Output, doing: str, error: Exception) -> Diagnostic:
     return Diagnostic(
         Code.NOT_WRITABLE,
-        f"{output.place} cannot be {doing}: {_without_secrets(output, _text(error))}",
+        f"{output.place} cannot be {doing}: {without_secrets(_text(error), output.fs_args)}",
         hint=_hint(output, error),
     )
 
@@ -94,25 +92,6 @@ def _hint(output: Output, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "make the bucket or folder first: a build does not; or correct output.project_root"
     return "check output.project_root, output.fs_args and the connection"
-
-
-def _without_secrets(output: Output, text: str) -> str:
-    for secret in sorted(_secrets(output.fs_args), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _USERINFO.sub("", text)
-
-
-def _secrets(value: object) -> Iterator[str]:
-    """Every text in ``fs_args`` that may be one: all but the endpoint, which a message about a connection needs."""
-    if isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key != "endpoint_url":
-                yield from _secrets(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _secrets(item)
 
 
 def in_commit_order(names: Iterable[str]) -> list[str]:

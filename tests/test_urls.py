@@ -1,0 +1,183 @@
+"""Where rows lie when the Croissant is read: relative or absolute, relocatable or published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from compiling import DATASET, artifacts, inventory, recipe, with_code
+
+from croissant_recipes import planner, tables, urls
+from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes.codes import Code
+from croissant_recipes.planner import PORTAL_BUCKET, Plan
+from croissant_recipes.sources.base import Inventory, Root
+from croissant_recipes.urls import Publication
+
+
+def header(output: str, lab: str = "") -> str:
+    return (
+        f"recipe: 1\nname: small\n{DATASET}output: {{project_root: out{output and ', '}{output}}}\n"
+        f"sources:\n  lab: {{copick: {{config: lab.json{lab and ', '}{lab}}}}}\n  other: {{copick: {{config: other.json}}}}\n"
+    )
+
+
+EXPORT = "layers:\n  - export: lab\n"
+APPEND = "layers:\n  - {export: lab, picks: none}\n  - append: other\n"
+PUBLISHED = 'base_url: "https://example.org/data"'
+
+
+def project(location: str, **roots: Root) -> Inventory:
+    """A pick of alice below the root ``static`` and one of bob below each further root."""
+    users = ["alice", *(f"bob-{name}" for name in roots)]
+    table = artifacts("picks", *(("TS_1", user, "1", "ribosome") for user in users))
+    table = table.assign(root=pd.Series(["static", *roots], dtype="str"), path=[f"Picks/{u}.json" for u in users])
+    return inventory(picks=table, roots={"static": Root(location), **roots})
+
+
+def planned(checked: CheckedRecipe, *inventories: Inventory, root: str = "/out", base_url: str | None = None) -> Plan:
+    return planner.finish(planner.resolve(checked, inventories, None), {}, {}, root, base_url)
+
+
+def picks(found: Plan) -> list[str]:
+    return list(found.content.tables["picks"]["url"])
+
+
+def test_an_exported_row_is_relative_to_the_base_url(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, EXPORT, header(PUBLISHED)), project("/data/lab"))
+    assert picks(found) == ["Picks/alice.json"]
+    assert found.content.base_url == found.content.csv_base == "https://example.org/data"
+
+
+def test_an_appended_row_is_absolute(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, APPEND, header(PUBLISHED)), project("/data/lab"), project("/data/other"))
+    assert picks(found) == ["file:///data/other/Picks/alice.json"]
+
+
+def test_an_appended_row_is_absolute_even_below_the_base_url(tmp_path: Path) -> None:
+    checked = recipe(tmp_path, APPEND, header('base_url: "s3://bucket/data"'))
+    found = planned(checked, project("/data/lab"), project("s3://bucket/data/more"))
+    assert picks(found) == ["s3://bucket/data/more/Picks/alice.json"]
+
+
+def test_a_source_can_have_a_url_of_its_own(tmp_path: Path) -> None:
+    elsewhere = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://lab.example.org/root/"'))
+    assert picks(planned(elsewhere, project("/data/lab"))) == ["https://lab.example.org/root/Picks/alice.json"]
+    below = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://example.org/data/lab"'))
+    assert picks(planned(below, project("/data/lab"))) == ["lab/Picks/alice.json"]
+
+
+def test_a_base_url_that_only_starts_alike_is_not_below(tmp_path: Path) -> None:
+    checked = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://example.org/data-2"'))
+    assert picks(planned(checked, project("/data/lab"))) == ["https://example.org/data-2/Picks/alice.json"]
+
+
+def test_an_overlay_beside_the_exported_root_has_its_own_place(tmp_path: Path) -> None:
+    source = project("/data/static", overlay=Root("/data/overlay", primary=False))
+    checked = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://lab.example.org"'))
+    assert picks(planned(checked, source)) == [
+        "https://lab.example.org/Picks/alice.json",
+        "file:///data/overlay/Picks/bob-overlay.json",
+    ]
+
+
+def test_the_option_replaces_the_recipes_base_url(tmp_path: Path) -> None:
+    checked = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://mirror.example.org/x/lab"'))
+    found = planned(checked, project("/data/lab"), base_url="https://mirror.example.org/x")
+    assert picks(found) == ["lab/Picks/alice.json"]
+    assert found.content.base_url == "https://mirror.example.org/x"
+
+
+# Without base_url
+
+
+def test_a_relocatable_croissant_has_relative_rows_and_no_base_url(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, EXPORT, header("")), project("/out/lab"))
+    assert picks(found) == ["lab/Picks/alice.json"]
+    assert found.content.base_url is None
+    assert found.content.csv_base is None
+
+
+def test_a_relocatable_croissant_on_s3(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, EXPORT, header("")), project("s3://bucket/p/lab"), root="s3://bucket/p")
+    assert picks(found) == ["lab/Picks/alice.json"]
+
+
+def test_a_row_outside_of_a_relocatable_croissant_is_an_error(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, EXPORT, header("")), project("/data/lab"))
+    (told,) = with_code(found.diagnostics, Code.OUTSIDE_ROOT)
+    line = header("").split("output:")[0].count("\n") + 1
+    assert str(told) == (
+        f"{tmp_path / 'recipe.yaml'}:{line}:1: error[CR409]: 1 picks of source 'lab' lie outside output.project_root, "
+        "such as /data/lab/Picks/alice.json\n"
+        "  hint: add `base_url:` to `output:` with the URL that project_root has when it is read, "
+        "or build into the project's own folder"
+    )
+
+
+def test_appended_rows_may_lie_anywhere(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, APPEND, header("")), project("/out/lab"), project("/data/other"))
+    assert not with_code(found.diagnostics, Code.OUTSIDE_ROOT)
+    assert picks(found) == ["file:///data/other/Picks/alice.json"]
+
+
+def test_a_file_url_is_the_path_it_names(tmp_path: Path) -> None:
+    found = planned(recipe(tmp_path, EXPORT, header('base_url: "file:///data/lab"')), project("/data/lab"))
+    assert picks(found) == ["Picks/alice.json"]
+    # No reader of the CSVs takes file:// apart from copick, so the CSVs are named relative to the manifest.
+    assert found.content.base_url == "file:///data/lab"
+    assert found.content.csv_base is None
+
+
+# Rows with URLs, and the portal
+
+
+def test_a_portal_export_has_the_portals_base(tmp_path: Path) -> None:
+    bucket = PORTAL_BUCKET.rstrip("/")
+    source = project(bucket)
+    source = inventory(picks=source.table("picks"), roots={"static": Root(bucket, base_url=bucket)})
+    found = planned(recipe(tmp_path, EXPORT, header(PUBLISHED)), source)
+    assert picks(found) == ["Picks/alice.json"]
+    assert found.content.base_url == PORTAL_BUCKET
+    assert found.content.csv_base == "https://example.org/data", "where the Croissant itself is published"
+
+
+def test_absolute_paths_of_rows_stay(tmp_path: Path) -> None:
+    table = artifacts("picks", ("TS_1", "alice", "1", "a"), ("TS_1", "alice", "1", "b"))
+    table = table.assign(
+        root=pd.Series(["", ""], dtype="str"), path=["https://example.org/data/a.json", "gs://bucket/b.json"]
+    )
+    found = planned(recipe(tmp_path, EXPORT, header(PUBLISHED)), inventory(picks=table))
+    assert picks(found) == ["a.json", "gs://bucket/b.json"]
+
+
+@pytest.mark.parametrize(
+    ("url", "anchor", "expected"),
+    [
+        ("https://a.org/x/y", "https://a.org/x", "y"),
+        ("https://a.org/x/y", "https://a.org/x/", "y"),
+        ("https://a.org/xy/z", "https://a.org/x", "https://a.org/xy/z"),
+        ("https://a.org/x", "https://a.org/x", "https://a.org/x"),
+        ("file:///a/b", "/a", "b"),
+        ("file:///a/b", "file:///a", "b"),
+        ("file:///a/b", "https://a.org", "file:///a/b"),
+        ("s3://bucket/a b/c,d", "s3://bucket", "a b/c,d"),
+        ("s3://bucket/a", "s3://buck", "s3://bucket/a"),
+    ],
+)
+def test_relative(url: str, anchor: str, expected: str) -> None:
+    assert list(urls.relative(pd.Series([url], dtype="str"), anchor)) == [expected]
+
+
+def test_places_of_no_rows(tmp_path: Path) -> None:
+    publication = Publication("/out", None)
+    found = urls.places(
+        tables.artifacts("picks"),
+        {"static": Root("/data")},
+        operation="export",
+        source_base=None,
+        publication=publication,
+    )
+    assert list(found) == []
+    assert publication.anchor == "/out"
