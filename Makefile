@@ -13,10 +13,10 @@ RECIPE := recipes/quickstart.yaml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types bench clean
+.PHONY: help install demo test lint format types bench bench-projects bench-portal clean
 
 help: ## list what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(INSTALLED) ## install the package and what its development needs into .venv
 
@@ -77,8 +77,13 @@ format: $(INSTALLED) ## let ruff correct what it can
 types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## side by side with copick; ARGS goes to the benchmark
+bench: bench-projects bench-portal ## side by side with copick: projects on disk, and the portal
+
+bench-projects: $(INSTALLED) ## only projects on disk; ARGS goes to the benchmark
 	$(BIN)/python -m benchmarks.compare_projects $(ARGS)
+
+bench-portal: $(INSTALLED) ## only the portal, played by a server on this machine
+	$(BIN)/python -m benchmarks.compare_portal $(ARGS)
 
 clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist recipes/build recipes/sample/Croissant recipes/sample/.croissant-recipe.lock

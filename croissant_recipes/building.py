@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from croissant_recipes import build_record, diff, existing, planning, writing
 from croissant_recipes.build_record import RECORD_FILE
+from croissant_recipes.codes import Code
 from croissant_recipes.content import METADATA, Content
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
 from croissant_recipes.diff import Changes
@@ -62,7 +63,9 @@ def _prepare(
     there_now: Existing | None = None
     try:
         there_now = existing.parse(there, output.place)
-        if there_now is not None and not _starts_from_itself(plan, output):
+        if there_now is not None and _starts_from_itself(plan, output):
+            diagnostics += _moved_on(plan, there_now, output)
+        elif there_now is not None:
             content, more = _decide(content, there_now, output, options)
             diagnostics += more
     except DiagnosticError as error:
@@ -109,3 +112,12 @@ def _starts_from_itself(plan: Plan, output: Output) -> bool:
     if base is None:
         return False
     return locations.locate(base, plan.checked.folder) == f"{output.project_root}/Croissant/{METADATA}"
+
+
+def _moved_on(plan: Plan, there: Existing, output: Output) -> list[Diagnostic]:
+    """Whether others changed the base after it was read: the manifest, which names every file's digest, says so."""
+    base = plan.resolution.base
+    if base is None or base.inventory.manifest == there.manifest:
+        return []
+    message = f"{output.place} changed while it was worked on"
+    return [Diagnostic(Code.DRIFT, message, hint="build again, to start from what it holds now")]

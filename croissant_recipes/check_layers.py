@@ -172,9 +172,10 @@ class _LayerChecker:
         for artifact in ARTIFACT_TYPES[1:]:
             chosen = filters[artifact]
             if artifact not in self._held() and chosen.take is Take.SELECTED and not self.layer.allow_empty:
+                what = "density maps" if artifact == "objects" else artifact
                 self._report(
                     Code.ARTIFACT_TYPE,
-                    f"{self.layer.source!r} is a portal source, and the portal has no {artifact}",
+                    f"{self.layer.source!r} is a portal source, and the portal has no {what}",
                     self.document.key_span(*self.path, artifact),
                     f"remove it; the portal has {_joined(_PORTAL_TYPES)}",
                 )

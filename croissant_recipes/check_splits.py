@@ -87,7 +87,7 @@ def _check_group(document: Document, text: str) -> list[Diagnostic]:
 
 def _check_name(name: str, span: Span) -> list[Diagnostic]:
     if not name.strip():
-        return [Diagnostic(Code.SPLIT_NAME, "a split has a name", span=span, hint="such as `train`")]
+        return [Diagnostic(Code.SPLIT_NAME, "a split without a name", span=span, hint="such as `train`")]
     try:
         float(name)
     except ValueError:
@@ -152,8 +152,11 @@ def _rows(file: str, cells: Sequence[Sequence[str]]) -> tuple[tuple[SplitFileRow
             continue
         span = Span(file, number, 1)
         if len(row) != len(header):
-            message = f"the line has {len(row)} cells, and the header has {len(header)}"
-            found.append(Diagnostic(Code.SPLIT_FILE, message, span=span, hint="put a name that holds ',' in quotes"))
+            message = f"the header has {len(header)} cells, and the line {len(row)}"
+            hint = (
+                "put a name that holds ',' in quotes" if len(row) > len(header) else "give the line a cell per column"
+            )
+            found.append(Diagnostic(Code.SPLIT_FILE, message, span=span, hint=hint))
             continue
         split, run = (row[header.index(column)] for column in _COLUMNS)
         if not run:

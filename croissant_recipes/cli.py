@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from croissant_recipes import __version__
-from croissant_recipes.codes import ExitCode
+from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.options import Options, default_jobs
 
 if TYPE_CHECKING:
@@ -239,7 +239,9 @@ def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: b
     from croissant_recipes.render import checks, text
 
     for result in results:
-        _echo_err(checks.diagnostics(result.diagnostics, quiet=flags["quiet"]))
+        # A plan shows in its layers what they replace.
+        told = [d for d in result.diagnostics if not (show_plan and d.code is Code.SHADOWED)]
+        _echo_err(checks.diagnostics(told, quiet=flags["quiet"]))
         if flags["quiet"]:
             continue
         if show_plan and result.plan is not None:

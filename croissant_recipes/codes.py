@@ -57,7 +57,6 @@ class Code(Enum):
     EXPECTATION_SYNTAX = ("CR213", "expectation not valid")
     UNNAMED_TYPES = ("CR214", "append layer brings in types that it does not name")
     BASE = ("CR215", "base does not fit")
-    VOXEL_SIZE = ("CR216", "voxel size does not read as a number")
     DATASET = ("CR217", "dataset metadata incomplete")
     ARTIFACT_TYPE = ("CR218", "artifact type does not fit")
 

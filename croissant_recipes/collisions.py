@@ -102,12 +102,12 @@ def diagnostic(
         Code.COLLISION,
         f"{spec.label}: {keys} more than one row in {artifact}",
         span=span,
-        hint=_fix(spec, artifact),
+        hint=_fix(spec, artifact, found),
         notes=tuple(notes),
     )
 
 
-def _fix(spec: LayerSpec, artifact: str) -> str:
+def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
     choose = "choose with `on_collision: first` or `on_collision: last`"
     if artifact == "runs":
         return 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
@@ -116,6 +116,9 @@ def _fix(spec: LayerSpec, artifact: str) -> str:
     targets = [n.new for n in (*spec.rename_objects, *spec.rename_tomo_types)]
     if len(set(targets)) < len(targets):
         return f"rename to different names to keep both, or {choose}"
+    if artifact == "tomograms" and any("portal_dataset_id" in row for row in found[0].rows) and not targets:
+        # No selector tells them apart: their type and voxel size are the same.
+        return f"keep one with `tomograms: {{where: …}}`, or {choose}"
     return f"leave one out with `exclude`, or {choose}"
 
 
@@ -128,7 +131,7 @@ def _by(portal_id: object, authors: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _label(column: str) -> str:
-    return column.removeprefix("annotation.").replace("portal_", "portal ").replace("_", " ")
+    return column.removeprefix("annotation.").removeprefix("run.").replace("portal_", "portal ").replace("_", " ")
 
 
 def _text(value: object) -> str:

@@ -84,16 +84,18 @@ class Drift:
 
     Attributes:
         tables: By record set, only those that drifted.
-        metadata: Whether the dataset-level metadata was edited.
-        config: Whether ``copick:config`` was edited.
+        metadata: Keys of the dataset-level metadata that they added, changed or removed.
+        config: Keys of ``copick:config`` likewise, objects aside.
+        objects: Names of pickable objects likewise.
     """
 
     tables: Mapping[str, TableDrift]
-    metadata: bool
-    config: bool
+    metadata: tuple[str, ...]
+    config: tuple[str, ...]
+    objects: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.metadata or self.config)
+        return bool(self.tables or self.metadata or self.config or self.objects)
 
 
 def drift(existing: Existing) -> Drift:
@@ -110,9 +112,15 @@ def drift(existing: Existing) -> Drift:
             drifted[name] = found
     return Drift(
         drifted,
-        build_record.metadata_digest(existing.manifest) != record.metadata,
-        build_record.config_digest(existing.manifest) != record.config,
+        _differing(build_record.metadata_of(existing.manifest), record.metadata),
+        _differing(build_record.config_of(existing.manifest), record.config),
+        _differing(build_record.objects_of(existing.manifest), record.objects),
     )
+
+
+def _differing(values: Mapping[str, Any], written: Mapping[str, str]) -> tuple[str, ...]:
+    found = build_record.digests_of(values)
+    return tuple(sorted(k for k in {*found, *written} if found.get(k) != written.get(k)))
 
 
 def _table_drift(record_set: str, table: pd.DataFrame, written: Mapping[str, str]) -> TableDrift:
@@ -133,10 +141,9 @@ def drift_diagnostic(found: Drift, planned: Content, place: str) -> Diagnostic:
             ("-", removed, len(changes.removed)),
         ):
             notes += _shown(name, sign, rows, n)
-    if found.config:
-        notes.append("~ metadata.json: copick:config")
-    if found.metadata:
-        notes.append("~ metadata.json: dataset metadata")
+    notes += [f"~ {METADATA}: object {name}" for name in found.objects]
+    notes += [f"~ {METADATA}: {build_record.CONFIG} {key}" for key in found.config]
+    notes += [f"~ {METADATA}: {key}" for key in found.metadata]
     return Diagnostic(
         Code.DRIFT,
         f"{place} changed since it was built",
@@ -171,18 +178,26 @@ def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
         stacked = tables.concat([table, changes.changed, changes.added])
         merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
     result = replace(planned, tables=merged)
-    if found.config:
-        result = replace(result, config=_keep_objects(planned.config, existing.manifest.get("copick:config")))
+    if found.config or found.objects:
+        result = replace(result, config=_keep_config(planned.config, existing.manifest, found))
     if found.metadata:
-        result = replace(result, dataset=None, base=existing.manifest)
+        ours = json.loads(planned.files()[METADATA])
+        document = _with_theirs(ours, build_record.metadata_of(existing.manifest), found.metadata)
+        result = replace(result, dataset=None, base=document, base_url=document.get("copick:baseUrl"))
     return result
 
 
-def _keep_objects(config: Mapping[str, Any], theirs: object) -> dict[str, Any]:
-    entries: Sequence[Mapping[str, Any]] = theirs.get("pickable_objects", []) if isinstance(theirs, Mapping) else []
-    by_name = {o["name"]: o for o in config["pickable_objects"]}
-    by_name.update({o["name"]: o for o in entries})
-    return {**config, "pickable_objects": list(by_name.values())}
+def _keep_config(config: Mapping[str, Any], theirs: Mapping[str, Any], found: Drift) -> dict[str, Any]:
+    ours = {o["name"]: o for o in config[build_record.OBJECTS]}
+    objects = _with_theirs(ours, build_record.objects_of(theirs), found.objects)
+    rest = _with_theirs(config, build_record.config_of(theirs), found.config)
+    return {**rest, build_record.OBJECTS: list(objects.values())}
+
+
+def _with_theirs(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Ours, but of the keys that they touched what they made of them."""
+    merged = {k: v for k, v in ours.items() if k not in keys or k in theirs}
+    return merged | {k: theirs[k] for k in keys if k in theirs}
 
 
 def foreign_diagnostic(existing: Existing, place: str) -> Diagnostic:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from croissant_recipes.checked import LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean
@@ -125,13 +127,25 @@ def override(
     return result, found
 
 
+def undefined(objects: Mapping[str, PickableObject], artifacts: Mapping[str, pd.DataFrame]) -> list[Diagnostic]:
+    """Objects that picks and meshes name and no source defines: copick has no colour or radius for them."""
+    found = []
+    for artifact in ("picks", "meshes"):
+        counts = artifacts[artifact]["object_name"].value_counts()
+        for name in sorted(set(counts.index) - set(objects)):
+            message = f"{counts[name]} {artifact} are of {name!r}, which is no pickable object of any source"
+            hint = f"define it with `objects: {{{name}: {{is_particle: true}}}}`"
+            found.append(Diagnostic(Code.OBJECT_MISSING, message, Severity.WARNING, hint))
+    return found
+
+
 def complete(objects: Mapping[str, PickableObject]) -> tuple[list[PickableObject], list[Diagnostic]]:
-    """Give a label and a colour to objects that have none, the same in every process: labels by name, from the lowest
-    that is free; colours by a hash of the name."""
+    """Give a label and a colour to objects that have none, the same in every process: labels by the source's names,
+    from the lowest that is free; colours by a hash of the name."""
     taken = {o["label"] for o in objects.values() if o.get("label") is not None}
     result = {name: dict(entry) for name, entry in objects.items()}
     label = 1
-    for name in sorted(result):
+    for name in sorted(result, key=lambda n: _label_order(n, result)):
         entry = result[name]
         if entry.get("label") is None:
             while label in taken:
@@ -141,6 +155,13 @@ def complete(objects: Mapping[str, PickableObject]) -> tuple[list[PickableObject
         if entry.get("color") is None:
             entry["color"] = color_of(name)
     return list(result.values()), _shared_labels(result)
+
+
+def _label_order(name: str, objects: Mapping[str, PickableObject]) -> tuple[bool, str, str]:
+    """By the source's name, so that no rename moves a label. An object that another layer has under its old name comes
+    after all others, so that a layer more or less moves none either."""
+    original = str((objects[name].get("metadata") or {}).get(ORIGINAL_NAME, name))
+    return original != name and original in objects, original, name
 
 
 def _shared_labels(objects: Mapping[str, PickableObject]) -> list[Diagnostic]:

@@ -15,11 +15,13 @@ from croissant_recipes import collisions, expectations, layers, merging, objects
 from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.content import Content
-from croissant_recipes.diagnostics import Diagnostic, in_order
+from croissant_recipes.diagnostics import Diagnostic, Severity, in_order
 from croissant_recipes.layers import LayerRows
 from croissant_recipes.merging import Merged
 from croissant_recipes.sources.base import FileFacts, Inventory
 from croissant_recipes.urls import Publication
+
+_SHOWN = 3
 
 PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
 """``copick:baseUrl`` of a portal export, as copick writes it."""
@@ -79,6 +81,12 @@ class Resolution:
                 known = found.setdefault(layer.spec.source, {})
                 known[artifact] = tuple(dict.fromkeys((*known.get(artifact, ()), *ids)))
         return found
+
+    def label_at(self, position: int) -> str:
+        """How messages name a merged layer."""
+        if self.base and position == 0:
+            return "the base"
+        return self.layers[position - self.shift].spec.label
 
     def inventory_at(self, position: int) -> Inventory:
         if self.base and position == 0:
@@ -165,6 +173,23 @@ def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic
             yield collisions.diagnostic(layer.spec, artifact, found, names)
 
 
+def _replacements(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Rows of one layer that a later one replaces: it is meant to, and nothing does so silently."""
+    for replaced in resolution.merged.replacements:
+        spec = resolution.layers[replaced.later - resolution.shift].spec
+        n = len(replaced.keys)
+        keys = [", ".join(map(str, key)) for key in replaced.keys[:_SHOWN]]
+        if n > _SHOWN:
+            keys.append(f"and {n - _SHOWN} more")
+        yield Diagnostic(
+            Code.SHADOWED,
+            f"{spec.label} replaces {n} {replaced.artifact} of {resolution.label_at(replaced.earlier)}",
+            Severity.INFO,
+            span=spec.span,
+            notes=tuple(keys),
+        )
+
+
 class _Finisher:
     def __init__(
         self, resolution: Resolution, facts: Facts, authors: Authors, project_root: str, base_url: str | None
@@ -175,7 +200,11 @@ class _Finisher:
         self.facts = facts
         self.output_url = base_url
         self.publication = Publication(project_root, self._row_base())
-        self.found: list[Diagnostic] = [*resolution.diagnostics, *_collisions(resolution, authors)]
+        self.found: list[Diagnostic] = [
+            *resolution.diagnostics,
+            *_collisions(resolution, authors),
+            *_replacements(resolution),
+        ]
 
     def _row_base(self) -> str | None:
         """``copick:baseUrl``: the portal's for a portal export, the output's, or the one the base has."""
@@ -322,6 +351,7 @@ class _Finisher:
         used |= set(artifacts["segmentations"]["name"])
         united, found = objects.override(united, self.recipe.objects, used, self.checked.document)
         self.found += found
+        self.found += objects.undefined(united, artifacts)
         complete, found = objects.complete(united)
         self.found += found
         if base is not None:

@@ -44,6 +44,7 @@ from croissant_recipes.recipe_fields import (
     one_or_more,
     problem,
 )
+from croissant_recipes.selectors import FORMS
 
 FORMAT_VERSION = 1
 
@@ -61,9 +62,9 @@ class Model(BaseModel):
 class Creator(Model):
     """A person or an organisation."""
 
-    name: Text
-    url: Url | None = None
-    email: Text | None = None
+    name: Text = Field(description="Full name of the person or organisation.")
+    url: Url | None = Field(None, description="Home page.")
+    email: Text | None = Field(None, description="Where questions go.")
     orcid: Orcid | None = Field(None, description="Makes the creator a person; its 16-digit id or its URL.")
     affiliation: Text | None = Field(None, description="Makes the creator a person; the name of the organisation.")
 
@@ -96,20 +97,20 @@ class Rai(Model):
 class Dataset(Model):
     """Dataset-level Croissant metadata. A build never reads the clock, so the date is written here."""
 
-    name: Text
-    description: Text
+    name: Text = Field(description="Name of the dataset.")
+    description: Text = Field(description="What the dataset holds, in a few sentences.")
     version: Version = Field(description="Semantic version of the dataset.")
     license: Text = Field(description="SPDX id or URL.")
-    date_published: IsoDate
+    date_published: IsoDate = Field(description="Year-month-day.")
     cite_as: Text | None = Field(None, description="A citation, best as BibTeX.")
     url: Url | None = Field(None, description="The dataset's page. The Croissant specification asks for it.")
-    keywords: tuple[Text, ...] = ()
+    keywords: tuple[Text, ...] = Field((), description="Plain words.")
     creators: tuple[Creator, ...] = Field((), description="The Croissant specification asks for at least one.")
-    publisher: Creator | None = None
-    date_created: IsoDate | None = None
-    date_modified: IsoDate | None = None
-    same_as: tuple[Url, ...] = ()
-    in_language: tuple[Text, ...] = ()
+    publisher: Creator | None = Field(None, description="Who publishes it, where that is not who made it.")
+    date_created: IsoDate | None = Field(None, description="Year-month-day.")
+    date_modified: IsoDate | None = Field(None, description="Year-month-day.")
+    same_as: tuple[Url, ...] = Field((), description="Other pages about the same dataset.")
+    in_language: tuple[Text, ...] = Field((), description="Languages of its texts, such as en.")
     rai: Rai | None = Field(None, description="Croissant RAI vocabulary, in snake_case.")
 
 
@@ -129,7 +130,9 @@ class Output(Model):
 class PortalSource(Model):
     """Datasets of the CryoET Data Portal."""
 
-    datasets: tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...] = Field(min_length=1)
+    datasets: tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...] = Field(
+        min_length=1, description="Ids of datasets."
+    )
     url: Url | None = Field(None, description="Another GraphQL endpoint than the portal's own.")
 
 
@@ -162,9 +165,9 @@ class Source(Model):
 
     model_config = _exactly_one(*SOURCE_KINDS)
 
-    portal: PortalSource | None = None
-    copick: CopickSource | None = None
-    croissant: CroissantSource | None = None
+    portal: PortalSource | None = Field(None, description="Datasets of the CryoET Data Portal.")
+    copick: CopickSource | None = Field(None, description="A copick project.")
+    croissant: CroissantSource | None = Field(None, description="An existing Croissant.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Source:
@@ -182,15 +185,15 @@ class Source(Model):
 class ObjectOverride(Model):
     """Attributes of one pickable object that the recipe sets itself (fields of copick's PickableObject)."""
 
-    is_particle: StrictBool | None = None
-    label: Annotated[StrictInt, Field(gt=0)] | None = None
+    is_particle: StrictBool | None = Field(None, description="Whether it is picked as points.")
+    label: Annotated[StrictInt, Field(gt=0)] | None = Field(None, description="Number in multilabel segmentations.")
     color: tuple[Channel, ...] | None = Field(None, description="RGBA, 0 to 255.", min_length=4, max_length=4)
     radius: PositiveNumber | None = Field(None, description="Radius in Å.")
-    map_threshold: Number | None = None
-    emdb_id: Text | None = None
-    pdb_id: Text | None = None
+    map_threshold: Number | None = Field(None, description="Contour level of its density map.")
+    emdb_id: Text | None = Field(None, description="Such as EMD-3883.")
+    pdb_id: Text | None = Field(None, description="Such as 4V6X.")
     identifier: Text | None = Field(None, description="Ontology identifier, such as GO:0022626.")
-    metadata: FsArgs | None = None
+    metadata: FsArgs | None = Field(None, description="Anything else.")
 
 
 class SelectionMap(Model):
@@ -232,8 +235,14 @@ PortalSelection = Annotated[
 class Rename(Model):
     """New names, by the source's names."""
 
-    tomo_types: FrozenMap[Text] = Field(default_factory=nothing)
-    objects: FrozenMap[Text] = Field(default_factory=nothing)
+    tomo_types: FrozenMap[Text] = Field(default_factory=nothing, description="Of tomogram types.")
+    objects: FrozenMap[Text] = Field(
+        default_factory=nothing, description="Of objects, in picks, meshes, segmentations and density maps."
+    )
+
+
+def _selectors_of(artifact: str) -> str:
+    return f"`all`, `none`, or selectors of the form {FORMS[artifact]}."
 
 
 class Layer(Model):
@@ -243,15 +252,15 @@ class Layer(Model):
 
     export: Text | None = Field(None, description="The source of the first layer.")
     append: Text | None = Field(None, description="The source of any further layer.")
-    runs: Selection | None = None
-    tomograms: PortalSelection | None = None
-    features: Selection | None = None
-    picks: PortalSelection | None = None
-    meshes: Selection | None = None
-    segmentations: PortalSelection | None = None
-    objects: Selection | None = None
+    runs: Selection | None = Field(None, description="Names or patterns of the runs that the layer reads at all.")
+    tomograms: PortalSelection | None = Field(None, description=_selectors_of("tomograms"))
+    features: Selection | None = Field(None, description=_selectors_of("features"))
+    picks: PortalSelection | None = Field(None, description=_selectors_of("picks"))
+    meshes: Selection | None = Field(None, description=_selectors_of("meshes"))
+    segmentations: PortalSelection | None = Field(None, description=_selectors_of("segmentations"))
+    objects: Selection | None = Field(None, description="Names or patterns of density maps.")
     others: Literal["include", "exclude"] = Field("include", description="What happens to types not named here.")
-    rename: Rename = Field(default_factory=Rename)
+    rename: Rename = Field(default_factory=Rename, description="New names, by the source's names.")
     run_name: Text | None = Field(
         None, description="Template of run names, over the portal's Run. Portal sources only."
     )
@@ -293,7 +302,7 @@ class RandomSplit(Model):
     ratios: Annotated[FrozenMap[Annotated[Number, Field(ge=0)]], AfterValidator(_ratios)] = Field(
         description="The share of runs by split; together 1."
     )
-    seed: StrictInt
+    seed: StrictInt = Field(description="Another seed, another draw.")
     group: Text | None = Field(
         None, description="Pattern of run names; runs whose first group (or match) is equal stay together."
     )
@@ -304,14 +313,14 @@ class Splits(Model):
 
     assign: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs by name or pattern.")
     file: Text | None = Field(None, description="A CSV with the columns split,run, relative to the recipe file.")
-    random: RandomSplit | None = None
+    random: RandomSplit | None = Field(None, description="Assigns every run not yet assigned.")
     unassign: OneOrMore | None = Field(None, description="Runs that are in no split after all.")
 
 
 class Expect(Model):
     """Counts that must hold: a number, ``">= 10"``, ``"1..2"``; for all rows or by name."""
 
-    runs: AnyCount | None = None
+    runs: AnyCount | None = Field(None, description="All runs.")
     tomograms: CountByName | None = Field(None, description="All, or by tomogram type.")
     features: CountByName | None = Field(None, description="All, or by feature type.")
     picks: CountByName | None = Field(None, description="All, or by object.")
@@ -336,9 +345,9 @@ class Recipe(Model):
     recipe: Literal[1] = Field(description="Format version.")
     name: Name = Field(description="Names the recipe.")
     params: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Parameters and their defaults.")
-    dataset: Dataset | None = None
+    dataset: Dataset | None = Field(None, description="Dataset-level metadata; required unless there is a base.")
     base: Text | None = Field(None, description="An existing Croissant to start from.")
-    output: Output
+    output: Output = Field(description="Where the Croissant is written and where it will be read.")
     sources: Annotated[FrozenMap[Source], AfterValidator(_at_least_one)] = Field(
         description="Where artifacts come from, by a name that layers use.", json_schema_extra={"minProperties": 1}
     )
@@ -346,14 +355,14 @@ class Recipe(Model):
         default_factory=nothing, description="Overrides of pickable objects, by output name."
     )
     layers: tuple[Layer, ...] = Field(min_length=1, description="Slices of sources, applied in order.")
-    splits: Splits = Field(default_factory=Splits)
-    expect: Expect = Field(default_factory=Expect)
+    splits: Splits = Field(default_factory=Splits, description="Which runs belong to which split.")
+    expect: Expect = Field(default_factory=Expect, description="Counts that must hold, or nothing is written.")
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the format version, for editors."""
+    """The JSON Schema of the format version, for editors: of draft 7, which all of them know."""
     about = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"croissant-recipe, format version {FORMAT_VERSION}",
     }
     return about | recipe_schema.for_editors(Recipe.model_json_schema(mode="validation"))

@@ -182,6 +182,7 @@ def _fields_of_jinja(text: str, fields: Mapping[str, object]) -> set[str]:
                 raise TemplateError(f"{what} {node.name!r} does not exist", hint, *_occurrence(node.name, text))
     _refuse_reaching_out(tree, text)
     used: set[str] = meta.find_undeclared_variables(tree)
+    used |= {node.name for node in tree.find_all(nodes.Name) if node.name == "self"}
     for name in sorted(used - set(fields), key=lambda name: _occurrence(name, text)):
         raise _unknown(name, fields, _occurrence(name, text)[0])
     return used
@@ -215,10 +216,11 @@ def _occurrence(name: str, text: str) -> tuple[int, int]:
 
 @cache
 def _environment() -> SandboxedEnvironment:
-    """The sandbox: immutable, without globals, and without a filter that draws lots."""
+    """The sandbox: immutable, without globals, and without the filters that draw lots or reach into values."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment()
     environment.globals.clear()
-    environment.filters.pop("random", None)
+    for name in ("random", "attr"):
+        del environment.filters[name]
     return environment

@@ -62,6 +62,11 @@ _RULES = (
         at_start=True,
     ),
     _Rule(
+        r"flow (?:sequence|mapping): expected ',' or '.', but got '\?'",
+        "inside '[…]' or '{{…}}' a text with '?' needs quotes",
+        "put it in quotes, such as 'membrane?multilabel=true'",
+    ),
+    _Rule(
         r"flow (?:sequence|mapping): expected ',' or '(.)'",
         "a ',' or the closing {1!r} is missing",
         "the list or mapping begins at line {line}, column {column}",

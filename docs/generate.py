@@ -1,6 +1,6 @@
 """What the documentation says that the program can say itself: output of commands and of Python, the command's help.
 
-``python docs/generate.py`` writes it into README.md and docs/. A test holds the files equal to it.
+``python -m docs.generate`` writes it into README.md and docs/. A test holds the files equal to it.
 
 In a ``console`` block, lines that start with ``$`` are commands and the lines after each are what it prints. A ``text``
 block right after a ``python`` block is what that prints. Blocks of one page run one after the other in a copy of the
@@ -28,13 +28,16 @@ from click.testing import CliRunner
 
 from croissant_recipes.cli import main
 from croissant_recipes.progress import Silent
+from docs.error_examples import EXAMPLES, real_example
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES_WITH_OUTPUT = ("README.md", "docs/library.md")
 CLI_PAGE = "docs/cli.md"
+ERRORS_PAGE = "docs/errors.md"
 SHOWN_PLACE = "/path/to/croissant-recipes"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$(\n\n)?", re.MULTILINE | re.DOTALL)
+_SECTION = re.compile(r"^### (CR\d+)$(?:(?!^```|^#).*\n)+?^```text\n((?:(?!^```).*\n)+)", re.MULTILINE)
 _LEFT_OUT = shutil.ignore_patterns("Croissant", ".croissant-recipe.lock", "build")
 
 
@@ -108,7 +111,7 @@ def cli_reference() -> str:
     lines = [
         "# The command line",
         "",
-        "Made from the command itself by `python docs/generate.py`. What it reports is in [errors.md](errors.md).",
+        "Made from the command itself by `python -m docs.generate`. What it reports is in [errors.md](errors.md).",
         "",
         *_section("croissant-recipe", main, "COMMAND"),
     ]
@@ -144,17 +147,31 @@ def _choices(option: click.Option) -> str:
     return "\\|".join(option.type.choices)
 
 
+def with_real_errors(page: str, folder: Path) -> str:
+    """The page of errors with real examples. Each is made in a folder of its own below ``folder``."""
+
+    def refreshed(section: re.Match[str]) -> str:
+        code = section.group(1)
+        if code not in EXAMPLES:
+            return section.group(0)
+        place = folder / code
+        copy_recipes(place)
+        with _moved_to(place / "recipes"):
+            return f"{section.group(0)[: -len(section.group(2))]}{real_example(code, place / 'recipes')}"
+
+    return _SECTION.sub(refreshed, page)
+
+
 def write() -> None:
     """Bring every page up to date."""
     (REPOSITORY / CLI_PAGE).write_text(cli_reference(), encoding="utf-8")
-    for name in PAGES_WITH_OUTPUT:
+    for name in (*PAGES_WITH_OUTPUT, ERRORS_PAGE):
         page = REPOSITORY / name
+        renew = with_real_errors if name == ERRORS_PAGE else with_real_output
         with tempfile.TemporaryDirectory() as folder:
-            page.write_text(
-                with_real_output(page.read_text(encoding="utf-8"), Path(folder).resolve()), encoding="utf-8"
-            )
+            page.write_text(renew(page.read_text(encoding="utf-8"), Path(folder).resolve()), encoding="utf-8")
 
 
 if __name__ == "__main__":
     write()
-    print("up to date:", CLI_PAGE, *PAGES_WITH_OUTPUT, file=sys.stderr)
+    print("up to date:", CLI_PAGE, ERRORS_PAGE, *PAGES_WITH_OUTPUT, file=sys.stderr)

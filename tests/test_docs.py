@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,25 +18,14 @@ from croissant_recipes import api, recipe
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.rai import RAI_FIELDS
+from docs import error_examples, generate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted(
-    [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "recipes/README.md"],
+    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("[br]e*/README.md")],
     key=lambda p: p.relative_to(REPOSITORY).as_posix(),
 )
 NAMES = [p.relative_to(REPOSITORY).as_posix() for p in PAGES]
-
-
-def _generate() -> ModuleType:
-    spec = util.spec_from_file_location("docs_generate", REPOSITORY / "docs/generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = _generate()
 
 
 def _read(name: str) -> str:
@@ -54,7 +42,7 @@ def _fences(name: str, kind: str) -> list[str]:
 @pytest.mark.parametrize("name", generate.PAGES_WITH_OUTPUT)
 def test_commands_and_python_print_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = _read(name)
-    assert generate.with_real_output(page, tmp_path.resolve()) == page, "python docs/generate.py writes it anew"
+    assert generate.with_real_output(page, tmp_path.resolve()) == page, "python -m docs.generate writes it anew"
 
 
 def test_only_pages_whose_output_is_compared_show_console_or_python_blocks() -> None:
@@ -63,7 +51,7 @@ def test_only_pages_whose_output_is_compared_show_console_or_python_blocks() -> 
 
 
 def test_the_command_reference_is_that_of_the_command() -> None:
-    assert _read(generate.CLI_PAGE) == generate.cli_reference(), "python docs/generate.py writes it anew"
+    assert _read(generate.CLI_PAGE) == generate.cli_reference(), "python -m docs.generate writes it anew"
 
 
 def test_the_generator_notices_output_that_is_not_real(tmp_path: Path) -> None:
@@ -81,7 +69,7 @@ def test_make_has_every_target_that_the_pages_name() -> None:
         for line in "".join(_fences(name, "sh")).splitlines():
             words = line.split("#")[0].split()
             if words[:1] == ["make"]:
-                targets = [w for w in words[1:] if re.fullmatch(r"[a-z]+", w)]
+                targets = list(itertools.takewhile(lambda word: "=" not in word, words[1:]))
                 done = subprocess.run(["make", "-n", *targets], cwd=REPOSITORY, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr
 
@@ -102,7 +90,7 @@ def test_the_readme_shows_the_heart_of_the_quickstart() -> None:
 
 def test_every_option_that_a_page_names_exists() -> None:
     known = {o for c in (main, *main.commands.values()) for p in c.params for o in p.opts} | {"--help", "--version"}
-    for name in set(NAMES) - {"docs/from-copick.md"}:
+    for name in set(NAMES) - {"docs/from-copick.md", "benchmarks/README.md"}:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", _read(name))) - {"--snapshot-update"}
         assert named <= known, name
 
@@ -119,8 +107,17 @@ def test_every_section_of_a_code_shows_an_example_of_it() -> None:
     sections = re.split(r"^### ", _read("docs/errors.md"), flags=re.MULTILINE)[1:]
     for section in sections:
         code = section[:5]
-        assert re.search(rf"^```text\n(\S+:\d+:\d+: )?(error|warning)\[{code}\]: ", section, re.MULTILINE), code
+        assert re.search(rf"^```text\n(\S+:\d+:\d+: )?(error|warning|info)\[{code}\]: ", section, re.MULTILINE), code
         assert re.search(r"^\*[A-Z].+", section, re.MULTILINE | re.DOTALL), f"{code} says in one sentence what it is"
+
+
+def test_the_examples_of_codes_are_real(tmp_path: Path) -> None:
+    page = _read(generate.ERRORS_PAGE)
+    assert generate.with_real_errors(page, tmp_path.resolve()) == page, "python -m docs.generate writes it anew"
+
+
+def test_only_what_cannot_be_made_here_is_written_by_hand() -> None:
+    assert set(error_examples.EXAMPLES) | error_examples.NOT_MADE_HERE == {code.value for code in Code}
 
 
 def test_every_exit_code_is_explained() -> None:

@@ -19,7 +19,8 @@ from croissant_recipes.urls import Publication
 def header(output: str, lab: str = "") -> str:
     return (
         f"recipe: 1\nname: small\n{DATASET}output: {{project_root: out{output and ', '}{output}}}\n"
-        f"sources:\n  lab: {{copick: {{config: lab.json{lab and ', '}{lab}}}}}\n  other: {{copick: {{config: other.json}}}}\n"
+        f"sources:\n  lab: {{copick: {{config: lab.json{lab and ', '}{lab}}}}}\n"
+        "  other: {copick: {config: other.json}}\n"
     )
 
 

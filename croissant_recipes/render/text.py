@@ -71,10 +71,7 @@ def _layer(layer: LayerRows, resolution: Resolution, position: int, *, verbose: 
 
 
 def _replacement(replacement: Replacement, resolution: Resolution, *, verbose: bool) -> Iterator[str]:
-    if resolution.base and replacement.earlier == 0:
-        earlier = "the base"
-    else:
-        earlier = resolution.layers[replacement.earlier - resolution.shift].spec.label
+    earlier = resolution.label_at(replacement.earlier)
     yield f"  replaces {len(replacement.keys):,} {replacement.artifact} of {earlier}"
     for key in replacement.keys[: None if verbose else 3]:
         yield f"    {', '.join(map(str, key))}"
