@@ -95,9 +95,7 @@ class _LayerChecker:
         return TypeFilter(artifact, take, select, span=span)
 
     def _filter_map(self, artifact: str, value: SelectionMap, path: Path, span: Span) -> TypeFilter:
-        take, select = Take.ALL, ()
-        if value.select is not None:
-            take, select = self._select(artifact, value.select, (*path, "select"))
+        take, select = self._select(artifact, "all" if value.select is None else value.select, (*path, "select"))
         exclude: tuple[PlacedSelector, ...] = ()
         if value.exclude is not None:
             exclude = self._parse_all(artifact, value.exclude, (*path, "exclude"))

@@ -83,7 +83,7 @@ def _follows(details: ErrorDetails, document: Document, blank: Collection[Path],
         return here in blank or any(nearest(key, [str(details["loc"][-1])]) for key in misspelt)
     if kind == "too_short":
         # pydantic counts valid items only.
-        return len(details["input"]) >= details["ctx"]["min_length"]
+        return bool(len(details["input"]) >= details["ctx"]["min_length"])
     return kind == "recipe" and here in {path[:-1] for path in blank}
 
 
@@ -119,15 +119,15 @@ def label(path: Path) -> str:
 def _unknown_key(path: Path, document: Document) -> Diagnostic:
     key, parent = str(path[-1]), path[:-1]
     span = document.key_span(*path)
-    if parent[:1] == ("layers",) and len(parent) == 3 and key in ("where", "authors"):
-        hint = f"`where` and `authors` exist for {', '.join(WHERE_TYPES[:-1])} and {WHERE_TYPES[-1]}"
-        return Diagnostic(Code.ARTIFACT_TYPE, f"{parent[-1]}.{key} does not exist", span=span, hint=hint)
+    if any(_fits(parent, ("layers", "*", artifact)) for artifact in ARTIFACT_TYPES) and key in ("where", "authors"):
+        there = f"`where` and `authors` exist for {', '.join(WHERE_TYPES[:-1])} and {WHERE_TYPES[-1]}"
+        return Diagnostic(Code.ARTIFACT_TYPE, f"{parent[-1]}.{key} does not exist", span=span, hint=there)
     known = [k for pattern, model, _ in _MODELS if _fits(parent, pattern) for k in model.model_fields]
-    elsewhere = [place for _, model, place in _MODELS if key in model.model_fields]
+    elsewhere = [name for _, model, name in _MODELS if key in model.model_fields]
     hint = did_you_mean(key, known, what="known keys are")
     if elsewhere:
-        there = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
-        hint = f"{there}; or {hint}" if nearest(key, known) else there
+        place = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
+        hint = f"{place}; or {hint}" if nearest(key, known) else place
     where = f" in {label(parent)}" if parent else ""
     return Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}{where}", span=span, hint=hint)
 

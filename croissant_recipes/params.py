@@ -156,8 +156,8 @@ class _Filler:
         name = use["name"]
         self.used.add(name)
         if not name:
-            hint = "write '${name}', or '$${' for a literal '${'"
-            self._report(Code.PARAM_UNKNOWN, "'${}' names no parameter", self._span(path, use), hint)
+            form = "write '${name}', or '$${' for a literal '${'"
+            self._report(Code.PARAM_UNKNOWN, "'${}' names no parameter", self._span(path, use), form)
         elif name not in self.params and self.declared_well:
             hint = did_you_mean(name, self.params, what="declared are")
             if hint is None and _NAME.match(name):

@@ -179,6 +179,7 @@ class _Builder:
         inner = (*above, id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, i), None, inner) for i, child in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)
         return self._mapping(node, path, inner)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path, key: Span | None, span: Span) -> object:
@@ -230,7 +231,7 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             if anchor := _ANCHOR.match(self.text, start.index):
                 column += len(anchor.group())
-        elif not node.flow_style and node.value:
+        elif isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             # PyYAML ends a block where the next token begins.
             last = node.value[-1]
             last_span = self._span(last[1] if isinstance(last, tuple) else last)

@@ -208,6 +208,17 @@ def test_the_copick_page_answers_every_flag_of_copicks_commands() -> None:
         assert {f for f in flags - {"--help", "--debug"} if not re.search(rf"`{f}\b", section)} == set(), command
 
 
+def test_modules_that_the_architecture_page_names_exist() -> None:
+    table = _read("docs/how-it-works.md").split("| layer | modules")[1].split("\n\n")[0]
+    named = [n for n in re.findall(r"`([\w/]+)`", table) if not n.startswith(("croissant_recipes", "from_croissant"))]
+    folder = REPOSITORY / "croissant_recipes"
+    places = [folder, folder / "sources"]
+    assert len(named) > 30
+    assert [
+        n for n in named if not any((p / f"{n}.py").exists() or (p / n / "__init__.py").exists() for p in places)
+    ] == []
+
+
 def test_rai_keys_of_the_format_page_exist() -> None:
     named = re.findall(r"`(data_\w+)`", _read("docs/recipe-format.md"))
     assert named

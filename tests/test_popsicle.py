@@ -1,4 +1,4 @@
-"""POPSICLE's yeast part: ``recipes/popsicle-yeast.yaml`` over a portal that holds it builds the rows that were published.
+"""POPSICLE's yeast part: ``recipes/popsicle-yeast.yaml``, over a portal that holds it, builds the published rows.
 
 ``tests/data/popsicle/yeast`` has the published CSVs, ``tables.json.gz`` the portal's rows of its datasets, which hold
 other runs, tomograms and annotations too.

@@ -17,7 +17,7 @@ differences, each argued and each put right in copick's rows (never in ours) by 
    it is told to export none.
 
 Appending is copick's own in the recipe that the repository ships. In the generated cases a second layer is an export of
-copick too, its URLs made absolute and its rows laid over the first: copick's append is compared in ``test_differential``.
+copick too, its URLs made absolute and its rows laid over the first: ``test_differential`` compares copick's append.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def copick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copick]:
 
 @pytest.fixture(scope="module")
 def curation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """What ``recipes/portal-curation.yaml`` builds, and what copick's export and two appends make of the same portal."""
+    """What ``recipes/portal-curation.yaml`` builds, and what copick's export and two appends make of that portal."""
     folder = tmp_path_factory.mktemp("curation")
     tables = orjson.loads(gzip.decompress((REPOSITORY / "tests/data/portal/tables.json.gz").read_bytes()))
     shipped = (REPOSITORY / "recipes/portal-curation.yaml").read_text(encoding="utf-8")
@@ -306,8 +306,8 @@ def test_the_croissant_is_read_where_it_is_published_and_the_data_in_the_portal(
     assert (issues.errors, issues.warnings) == (set(), set())
 
 
-def test_the_croissant_opens_and_lists(curation: tuple[Path, Path]) -> None:
-    root = from_croissant(str(curation[0] / "Croissant/metadata.json"))
+def test_the_croissant_opens_and_lists(curation: tuple[Path, Path], tmp_path: Path) -> None:
+    root = from_croissant(str(curation[0] / "Croissant/metadata.json"), overlay_root=str(tmp_path))
     assert len(root.runs) == 10
     run = root.runs[0]
     assert sorted((p.pickable_object_name, p.session_id) for p in run.picks) == [
@@ -315,9 +315,10 @@ def test_the_croissant_opens_and_lists(curation: tuple[Path, Path]) -> None:
         ("ribosome", "hybrid"),
     ]
     (tomogram,) = run.get_voxel_spacing(13.48).get_tomograms("wbp")
-    assert tomogram.static_path == f"{BUCKET.removeprefix('s3://')}/" + next(
-        row["url"] for row in built_rows(curation[0])["tomograms"].values() if row["run"] == run.name
-    )
+    rows = built_rows(curation[0])
+    assert tomogram.static_path == f"{BUCKET}/{rows['tomograms'][run.name, '13.48', 'wbp']['url']}"
+    (fas,) = run.get_picks("fas")
+    assert fas.path == rows["picks"][run.name, "data-portal", "hybrid-10000", "fas"]["url"]
 
 
 # Whole datasets and generated filters
