@@ -6,9 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --upgrade
-# s3fs takes aiobotocore and the tests' moto takes boto3, which must agree on a botocore. Named here, aiobotocore is settled
-# first; otherwise pip tries the versions of both against each other for a quarter of an hour.
-FIRST := "aiobotocore>=2.20"
 RECIPE := recipes/quickstart.yaml
 ARGS ?=
 
@@ -25,7 +22,7 @@ $(INSTALLED): pyproject.toml
 	@echo "Installing into $(VENV), which takes a minute or two."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) "pip>=25.1"
-	$(PIP) --editable . --group dev $(FIRST)
+	$(PIP) --editable . --group dev
 	@touch $@
 
 define OPEN

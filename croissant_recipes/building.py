@@ -25,6 +25,7 @@ class Prepared:
 
     Attributes:
         there: The files that are there now, by name.
+        content: What would be written, as values: the plan's, and what others changed if that is kept.
         files: Bytes by name, the build record included.
         stale: Files of an earlier build that would be removed.
         changes: What differs.
@@ -32,6 +33,7 @@ class Prepared:
     """
 
     there: Mapping[str, bytes]
+    content: Content
     files: Mapping[str, bytes]
     stale: tuple[str, ...]
     changes: Changes
@@ -74,9 +76,8 @@ def _prepare(
     try:
         files = content.files()
     except DiagnosticError as error:
-        return Prepared(
-            there, {}, (), diff.compare(None, content.tables, None, {}), in_order([*diagnostics, *error.diagnostics])
-        )
+        nothing = diff.compare(None, content.tables, None, {})
+        return Prepared(there, content, {}, (), nothing, in_order([*diagnostics, *error.diagnostics]))
     diagnostics += planning.reader_diagnostics(files, parquet=content.parquet, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
@@ -86,7 +87,8 @@ def _prepare(
     )
     stale = existing.stale_files(there_now, files)
     record = build_record.make(plan.checked.recipe.name, plan.content.tables, _own_files(plan.content, content, files))
-    return Prepared(there, {RECORD_FILE: record.to_bytes(), **files}, tuple(stale), changes, in_order(diagnostics))
+    written = {RECORD_FILE: record.to_bytes(), **files}
+    return Prepared(there, content, written, tuple(stale), changes, in_order(diagnostics))
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:

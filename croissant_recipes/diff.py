@@ -99,6 +99,8 @@ def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> Tab
     key = list(RECORD_SETS[record_set].key)
     old = tables.sort_by(old.drop_duplicates(key), key)
     new = tables.sort_by(new, key)
+    if not len(old) or not len(new):
+        return TableChanges(record_set, added=new, removed=old, before=old[:0], after=new[:0], unchanged=0)
     places = old[key].assign(old=range(len(old))).merge(new[key].assign(new=range(len(new))), on=key)
     before = old.iloc[places["old"]].reset_index(drop=True)
     after = new.iloc[places["new"]].reset_index(drop=True)

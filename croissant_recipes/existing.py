@@ -19,6 +19,13 @@ from croissant_recipes.schema import RECORD_SETS
 
 _SHOWN = 10
 
+_OF_RUNS = {
+    name: ("runs", "voxel_spacings") if r.artifact in ("tomograms", "features", "segmentations") else ("runs",)
+    for name, r in RECORD_SETS.items()
+    if "run" in r.columns
+}
+"""What rows of a record set need beside them to be seen."""
+
 
 @dataclass(frozen=True)
 class Existing:
@@ -162,7 +169,8 @@ def _shown(name: str, sign: str, rows: pd.DataFrame, n: int) -> list[str]:
     key = list(RECORD_SETS[name].key)
     lines = [f"{sign} {name}: {', '.join(map(str, row))}" for row in rows[key].head(_SHOWN).itertuples(index=False)]
     if n > len(lines):
-        lines.append(f"{sign} {name}: {n - len(lines)} more rows" if lines else f"{sign} {name}: {n} rows")
+        more = n - len(lines)
+        lines.append(f"{sign} {name}: {more} {'more ' if lines else ''}row{'s' * (more > 1)}")
     return lines
 
 
@@ -177,6 +185,7 @@ def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
             table = table[[k not in changes.removed for k in build_record.digests(name, table)[0]]]
         stacked = tables.concat([table, changes.changed, changes.added])
         merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
+    _keep_company(merged, existing, found)
     result = replace(planned, tables=merged)
     if found.config or found.objects:
         result = replace(result, config=_keep_config(planned.config, existing.manifest, found))
@@ -185,6 +194,19 @@ def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
         document = _with_theirs(ours, build_record.metadata_of(existing.manifest), found.metadata)
         result = replace(result, dataset=None, base=document, base_url=document.get("copick:baseUrl"))
     return result
+
+
+def _keep_company(merged: dict[str, pd.DataFrame], existing: Existing, found: Drift) -> None:
+    """Runs and voxel spacings that the recipe dropped but that kept rows belong to: nobody could see those without."""
+    kept = {name: tables.concat([c.changed, c.added]) for name, c in found.tables.items() if name in _OF_RUNS}
+    for name, columns in (("runs", ["run"]), ("voxel_spacings", ["run", "voxel_size"])):
+        key = list(RECORD_SETS[name].key)
+        parts = [t[columns].set_axis(key, axis=1) for record_set, t in kept.items() if name in _OF_RUNS[record_set]]
+        if not parts:
+            continue
+        needed = existing.tables[name].merge(tables.concat(parts).drop_duplicates(), on=key)
+        stacked = tables.concat([merged[name], needed])
+        merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="first"), key)
 
 
 def _keep_config(config: Mapping[str, Any], theirs: Mapping[str, Any], found: Drift) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
@@ -56,15 +57,17 @@ def merge(layers: Sequence[Mapping[str, pd.DataFrame]]) -> Merged:
         declared = list(tables.ARTIFACT_COLUMNS[artifact])
         parts = [layer[artifact][declared].assign(layer=i) for i, layer in enumerate(layers)]
         stacked = tables.concat(parts)
-        first = ~stacked.duplicated(key)
+        again = stacked.duplicated(key).to_numpy()
+        fresh = np.bincount(stacked["layer"].to_numpy()[~again], minlength=len(layers))
         for i, part in enumerate(parts):
             if len(part):
-                added[i][artifact] = int((first & (stacked["layer"] == i)).sum())
-        if artifact == "runs":
-            merged[artifact] = _fill_runs(stacked)
-            continue
-        replacements += _replacements(artifact, key, stacked)
-        merged[artifact] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
+                added[i][artifact] = int(fresh[i])
+        if again.any() and artifact == "runs":
+            stacked = _fill_runs(stacked)
+        elif again.any():
+            replacements += _replacements(artifact, key, stacked)
+            stacked = stacked.drop_duplicates(key, keep="last")
+        merged[artifact] = tables.sort_by(stacked, key)
     return Merged(merged, tuple(added), tuple(replacements))
 
 
@@ -79,8 +82,6 @@ def _fill_runs(stacked: pd.DataFrame) -> pd.DataFrame:
 
 def _replacements(artifact: str, key: list[str], stacked: pd.DataFrame) -> list[Replacement]:
     twice = stacked[stacked.duplicated(key, keep=False)]
-    if not len(twice):
-        return []
     later = twice.groupby(key, sort=False)["layer"].shift(-1)
     replaced = twice[later.notna()]
     keys: dict[tuple[int, int], list[Key]] = {}

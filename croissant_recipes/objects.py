@@ -53,8 +53,10 @@ def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> l
 
 def union(
     layers: Sequence[tuple[LayerSpec | None, Sequence[PickableObject]]],
+    overrides: Mapping[str, ObjectOverride],
 ) -> tuple[dict[str, PickableObject], list[Diagnostic]]:
-    """The objects of all layers by name. The earlier entry wins; a later one that says otherwise is reported."""
+    """The objects of all layers by name. The earlier entry wins; a later one that says otherwise is reported, unless
+    the recipe itself says what is right."""
     merged: dict[str, PickableObject] = {}
     origin: dict[str, LayerSpec | None] = {}
     found: list[Diagnostic] = []
@@ -64,7 +66,8 @@ def union(
             if name not in merged:
                 merged[name], origin[name] = entry, spec
                 continue
-            differing = _differences(merged[name], entry)
+            decided = overrides[name].model_fields_set if name in overrides else set()
+            differing = [f for f in _differences(merged[name], entry) if f not in decided]
             if not differing:
                 continue
             same_layer = origin[name] is spec

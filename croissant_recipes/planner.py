@@ -15,7 +15,7 @@ from croissant_recipes import collisions, expectations, layers, merging, objects
 from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.content import Content
-from croissant_recipes.diagnostics import Diagnostic, Severity, in_order
+from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
 from croissant_recipes.layers import LayerRows
 from croissant_recipes.merging import Merged
 from croissant_recipes.sources.base import FileFacts, Inventory
@@ -199,6 +199,7 @@ class _Finisher:
         self.recipe = resolution.checked.recipe
         self.facts = facts
         self.output_url = base_url
+        self.outside: dict[str, list[str]] = {}
         self.publication = Publication(project_root, self._row_base())
         self.found: list[Diagnostic] = [
             *resolution.diagnostics,
@@ -231,8 +232,11 @@ class _Finisher:
         artifacts["runs"] = self._with_splits(artifacts["runs"])
         final = records.from_artifacts(artifacts, self._base_spacings())
         config = self._config(artifacts)
-        everything = {**artifacts, "voxel_spacings": final["voxel_spacings"]}
-        self.found += expectations.check(self.recipe.expect, everything, self.checked.document)
+        self._check_inside()
+        if not any(errors(self.found)):
+            # Counts that do not hold because of another error say nothing new.
+            everything = {**artifacts, "voxel_spacings": final["voxel_spacings"]}
+            self.found += expectations.check(self.recipe.expect, everything, self.checked.document)
         base = self.resolution.base
         content = Content(
             tables=final,
@@ -250,12 +254,12 @@ class _Finisher:
     def _with_urls(self, artifact: str, table: pd.DataFrame) -> pd.DataFrame:
         if artifact == "runs":
             return table
-        parts = [self._urls_of(position, artifact, rows) for position, rows in merging.by_layer(table)]
+        parts = [self._urls_of(position, rows) for position, rows in merging.by_layer(table)]
         if not parts:
             return table.assign(url=pd.Series([], dtype="str"))
         return table.assign(url=pd.concat(parts).reindex(table.index).astype("str"))
 
-    def _urls_of(self, position: int, artifact: str, rows: pd.DataFrame) -> pd.Series:
+    def _urls_of(self, position: int, rows: pd.DataFrame) -> pd.Series:
         inventory = self.resolution.inventory_at(position)
         if self.resolution.base and position == 0:
             found = urls.places(rows, inventory.roots, operation="base", source_base=None, publication=self.publication)
@@ -274,18 +278,19 @@ class _Finisher:
             return found
         relative = urls.relative(found, self.publication.anchor)
         if self.publication.base_url is None:
-            self._check_inside(artifact, relative, spec.source)
+            self.outside.setdefault(spec.source, []).extend(relative[relative.map(urls.has_protocol).astype(bool)])
         return relative
 
-    def _check_inside(self, artifact: str, relative: pd.Series, source: str) -> None:
+    def _check_inside(self) -> None:
         """A relocatable Croissant can only say where a row lies relative to itself."""
-        outside = relative[relative.map(urls.has_protocol).astype(bool)]
-        if len(outside):
+        for source, outside in self.outside.items():
+            if not outside:
+                continue
             self.found.append(
                 Diagnostic(
                     Code.OUTSIDE_ROOT,
-                    f"{len(outside)} {artifact} of source {source!r} lie outside output.project_root, such as "
-                    f"{urls.shown(str(outside.iloc[0]))}",
+                    f"source {source!r}: {len(outside)} of the artifacts to export lie outside output.project_root, "
+                    f"such as {urls.shown(min(outside))}",
                     span=self.checked.document.key_span("output"),
                     hint="add `base_url:` to `output:` with the URL that project_root has when it is read, "
                     "or build into the project's own folder",
@@ -345,7 +350,7 @@ class _Finisher:
             (layer.spec, objects.renamed(layer.inventory.objects, {n.old: n.new for n in layer.spec.rename_objects}))
             for layer in self.resolution.layers
         ]
-        united, found = objects.union(merged_from)
+        united, found = objects.union(merged_from, self.recipe.objects)
         self.found += found
         used = set(artifacts["picks"]["object_name"]) | set(artifacts["meshes"]["object_name"])
         used |= set(artifacts["segmentations"]["name"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from croissant_recipes import planner, readers
 from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, in_order
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
 from croissant_recipes.options import Options
 from croissant_recipes.planner import Base, Plan, Resolution
 from croissant_recipes.recipe import CroissantSource as CroissantSpec
@@ -90,7 +90,7 @@ class _Session:
 
     def _resolve(self, checked: CheckedRecipe) -> Resolution:
         failures = [
-            replace(d, span=d.span or checked.document.key_span("sources", name))
+            replace(d, span=d.span or _source_span(checked, name))
             for name in checked.recipe.sources
             for d in self.failed.get(_key(checked, name), ())
         ]
@@ -137,32 +137,43 @@ class _Session:
     ) -> Outcome:
         if resolution is None:
             return Outcome(checked, None, in_order(found))
-        try:
-            authors = self._authors(checked, resolution)
-        except DiagnosticError as error:
-            return Outcome(checked, None, in_order([*found, *error.diagnostics]))
+        authors, unanswered = self._authors(checked, resolution)
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         root = output_of(checked, self.options).project_root
         plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
-        return Outcome(checked, plan, in_order([*found, *plan.diagnostics]))
+        return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
 
-    def _authors(
-        self, checked: CheckedRecipe, resolution: Resolution
-    ) -> dict[str, dict[str, Mapping[str, Sequence[str]]]]:
-        """Authors of records that collide, from sources that know them."""
-        sources = {name: self.sources[_key(checked, name)] for name in resolution.collided}
-        return {
-            name: {
-                artifact: source.authors(artifact, ids) for artifact, ids in resolution.collided[name].items() if ids
-            }
-            for name, source in sources.items()
-            if isinstance(source, KnowsAuthors)
-        }
+    def _authors(self, checked: CheckedRecipe, resolution: Resolution) -> tuple[planner.Authors, list[Diagnostic]]:
+        """Authors of records that collide, from sources that know them, and what kept a source from saying them."""
+        names: dict[str, dict[str, Mapping[str, Sequence[str]]]] = {}
+        found: list[Diagnostic] = []
+        for name, collided in resolution.collided.items():
+            source = self.sources[_key(checked, name)]
+            for artifact, ids in collided.items():
+                if not ids or not isinstance(source, KnowsAuthors):
+                    continue
+                try:
+                    names.setdefault(name, {})[artifact] = source.authors(artifact, ids)
+                except DiagnosticError as error:
+                    found += [replace(d, span=d.span or _source_span(checked, name)) for d in error.diagnostics]
+        return names, found
+
+
+def _source_span(checked: CheckedRecipe, name: str) -> Span:
+    """Where the recipe names a source, for what the source has to say."""
+    return checked.document.key_span("sources", name)
 
 
 def _key(checked: CheckedRecipe, name: str) -> _Key:
-    """What makes two sources one: the same entry, resolved from the same folder."""
-    return str(checked.folder.resolve()), checked.recipe.sources[name].model_dump_json()
+    """What makes two sources one: the same entry, whichever recipe has it. Where a copick project will be read
+    (``base_url``) does not matter for reading it now."""
+    source = checked.recipe.sources[name]
+    if source.copick is not None:
+        return locations.locate(source.copick.config, checked.folder.resolve()), "copick"
+    if source.croissant is not None:
+        entry = source.croissant.model_dump_json(exclude={"url"})
+        return locations.locate(source.croissant.url, checked.folder.resolve()), entry
+    return "", source.model_dump_json()
 
 
 def _csv_base(manifest: Mapping[str, object]) -> str | None:
@@ -183,7 +194,8 @@ def reader_diagnostics(files: Mapping[str, bytes], *, parquet: bool, strict: boo
         backed = parquet and schema.parquet_name in files
         data = files[schema.parquet_name] if backed else files[schema.csv_name]
         for change in readers.changed_values(name, data, parquet=backed):
-            others = f" (and {change.rows - 1} more rows)" if change.rows > 1 else ""
+            more = change.rows - 1
+            others = f" (and {more} more row{'s' * (more > 1)})" if more else ""
             message = (
                 f"{schema.csv_name} row {change.row}, column {change.column}: {change.readers} read "
                 f"{change.written!r} as {change.read}{others}"

@@ -24,7 +24,9 @@ from pydantic_core import PydanticCustomError
 from croissant_recipes import counts, recipe_schema
 from croissant_recipes.codes import Code
 
-_SEMVER = r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?"
+_NUMBER = r"(0|[1-9][0-9]*)"
+_PART = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_SEMVER = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PART}(\.{_PART})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 _ORCID = r"(https://orcid\.org/)?[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -15,6 +15,7 @@ from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.recipe import CopickSource, Source
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory
+from croissant_recipes.sources.locations import is_local
 from croissant_recipes.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
     name = (
         Path(config).stem if Path(config).stem not in ("filesystem", "config") else Path(config).resolve().parent.name
     )
-    return _project_recipe(_slug(name), located, inventory), inventory.diagnostics
+    return _project_recipe(_slug(name), located, inventory, folder), inventory.diagnostics
 
 
 def from_portal(datasets: Sequence[int], url: str | None) -> tuple[str, tuple[Diagnostic, ...]]:
@@ -98,12 +99,14 @@ def _lines(title: str, names: Iterable[str], indent: str = "    ") -> list[str]:
     return [f"{indent}# {title}:", *shown, *more]
 
 
-def _project_recipe(name: str, config: str, inventory: Inventory) -> str:
+def _project_recipe(name: str, config: str, inventory: Inventory, folder: Path) -> str:
     lines = _head(name, f"A starter recipe over the copick project {config}.")
     lines += [
         "output:",
-        f"  project_root: build/{name} # Croissant/ is written below it",
-        "  base_url: https://example.org/my-dataset # the URL that project_root has when the Croissant is read",
+        "  # Croissant/ is written into the project itself and holds paths relative to it. To write it elsewhere,",
+        "  # change project_root and say with base_url which URL that root has when the Croissant is read.",
+        f"  project_root: {_quoted(_root_of(inventory, folder))}",
+        "  # base_url: https://example.org/my-dataset",
         "",
         "sources:",
         "  lab:",
@@ -124,6 +127,13 @@ def _project_recipe(name: str, config: str, inventory: Inventory) -> str:
     return "\n".join(lines)
 
 
+def _root_of(inventory: Inventory, folder: Path) -> str:
+    """The project's root, relative to the recipe where both are on this disk."""
+    root = next(r for r in inventory.roots.values() if r.primary)
+    place = root.base_url or root.location
+    return os.path.relpath(place, folder) if is_local(place) else place
+
+
 def _distinct(artifact: str, inventory: Inventory) -> list[str]:
     return matching.names(artifact, inventory.table(artifact))
 
@@ -142,7 +152,7 @@ def _portal_recipe(found: Listing, url: str | None) -> str:
         f"    portal: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
         "",
     ]
-    lines += _lines("Datasets", [f"{d.id}: {d.title} ({d.runs:,} runs)" for d in found.datasets], "")
+    lines += _lines("Datasets", [f"{d.id}: {d.title} (runs: {d.runs:,})" for d in found.datasets], "")
     lines += ["", "layers:", "  - export: portal"]
     lines += _lines("Tomograms", [f"{t.tomo_type}@{t.voxel_size} ({t.count:,})" for t in found.tomograms])
     lines += _portal_tomograms(found)
@@ -166,7 +176,10 @@ def _portal_tomograms(found: Listing) -> list[str]:
     if not found.tomograms:
         return ["    tomograms: none"]
     most = max(found.tomograms, key=lambda t: (t.count, t.tomo_type))
-    return [f"    tomograms: [{_quoted(f'{most.tomo_type}@{most.voxel_size}')}]"]
+    return [
+        f"    tomograms: [{_quoted(f'{most.tomo_type}@{most.voxel_size}')}]",
+        "    on_collision: first # of tomograms of one run, type and voxel size; without this they are an error",
+    ]
 
 
 def _portal_layer(artifact: str, names: Sequence[str]) -> list[str]:

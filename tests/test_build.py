@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -125,7 +126,7 @@ class Lab:
 @pytest.fixture(autouse=True)
 def _no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests are validated in tests of their own; here it would be half of all the time."""
-    monkeypatch.setattr(manifest, "_check", lambda document, *, with_warnings: None)
+    monkeypatch.setattr(manifest, "_check", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -456,6 +457,23 @@ def test_what_the_recipe_changes_meanwhile_is_built_beside_what_is_kept(lab: Lab
     assert len(lab.rows("picks")) == 3
 
 
+def test_what_is_kept_stays_visible(lab: Lab) -> None:
+    """The recipe drops the run and the voxel size that somebody added to."""
+    lab.build()
+    root = from_croissant(str(lab.manifest))
+    root.get_run("TS_1").get_voxel_spacing(20.0).new_tomogram("denoised").zarr()
+    picks = root.get_run("TS_2").new_picks("vlp", "9", "bob")
+    picks.points = []
+    picks.store()
+    lab.write("recipe.yaml", "  - {export: lab, runs: [TS_1], tomograms: 'wbp@10', picks: [ribosome]}\n")
+    assert lab.build(on_drift="keep").written
+    assert lab.rows("runs") == [("TS_1",), ("TS_2",)]
+    assert lab.rows("voxel_spacings") == [("TS_1", 10.0), ("TS_1", 20.0)]
+    root = from_croissant(str(lab.manifest))
+    assert [t.tomo_type for t in root.get_run("TS_1").get_voxel_spacing(20.0).tomograms] == ["denoised"]
+    assert [(p.user_id, p.session_id) for p in root.get_run("TS_2").picks] == [("bob", "9")]
+
+
 def test_objects_that_were_changed_are_kept_and_the_recipes_changes_too(lab: Lab) -> None:
     lab.build()
 
@@ -713,6 +731,22 @@ def test_sources_that_recipes_share_are_read_once(lab: Lab, monkeypatch: pytest.
         assert again == alone[name], "a suite builds what each recipe builds alone"
 
 
+def test_recipes_of_different_folders_share_a_source(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans: list[str] = []
+    scan = filesystem.scan_project
+    monkeypatch.setattr(filesystem, "scan_project", lambda s, *a, **k: scans.append(s) or scan(s, *a, **k))
+    below = lab.folder / "recipes"
+    below.mkdir()
+    text = lab.recipe.read_text()
+    text = text.replace("lab/filesystem.json", '../lab/filesystem.json, base_url: "https://lab.example.org"')
+    (below / "recipe.yaml").write_text(text)
+    results = build(lab.recipe, below / "recipe.yaml")
+    assert all(r.written for r in results)
+    assert scans == ["lab"]
+    urls = [str(r.prepared.files["picks.csv"]) for r in results if r.prepared]
+    assert ["https://lab.example.org/" in found for found in urls] == [False, True]
+
+
 def test_one_recipe_with_an_error_blocks_the_suite(lab: Lab) -> None:
     good = lab.write("good.yaml", out="good")
     bad = lab.write("bad.yaml", out="bad", more="expect: {runs: 9}\n")
@@ -738,6 +772,34 @@ def test_two_recipes_cannot_have_one_output(lab: Lab) -> None:
     assert [r.ok for r in results] == [True, False]
     assert f"{lab.recipe} is built into the same project_root" in results[1].diagnostics[0].message
     assert not lab.out.exists()
+
+
+def test_a_croissant_exported_again_is_the_same(lab: Lab) -> None:
+    """Splits, portal ids, checksums and places of a Croissant come through a layer as they are."""
+    lab.write(
+        "recipe.yaml",
+        "  - {export: lab}\n",
+        more="splits: {assign: {train: [TS_1], val: [TS_2]}}\n",
+    )
+    lab.build()
+    runs = lab.croissant / "runs.csv"
+    runs.write_bytes(runs.read_bytes().replace(b"TS_1,,train", b"TS_1,16463,train"))
+    lab.edit_manifest(
+        lambda d: next(e for e in d["distribution"] if e["@id"] == "runs-csv").update(
+            sha256=hashlib.sha256(runs.read_bytes()).hexdigest()
+        )
+    )
+    text = lab.recipe.read_text().replace("project_root: out", "project_root: again")
+    text = text.replace("{copick: {config: lab/filesystem.json}}", "{croissant: {url: out/Croissant/metadata.json}}")
+    again = lab.folder / "again.yaml"
+    again.write_text(text.split("layers:")[0] + "layers: [{export: lab}]\n")
+    (result,) = build(again)
+    assert result.written
+    assert result.prepared is not None
+    for schema in RECORD_SETS.values():
+        assert result.prepared.files[schema.csv_name] == (lab.croissant / schema.csv_name).read_bytes()
+    objects = json.loads(result.prepared.files["metadata.json"])["copick:config"]["pickable_objects"]
+    assert {o["name"]: o for o in objects} == lab.objects()
 
 
 # The command

@@ -110,8 +110,8 @@ def test_a_row_outside_of_a_relocatable_croissant_is_an_error(tmp_path: Path) ->
     (told,) = with_code(found.diagnostics, Code.OUTSIDE_ROOT)
     line = header("").split("output:")[0].count("\n") + 1
     assert str(told) == (
-        f"{tmp_path / 'recipe.yaml'}:{line}:1: error[CR409]: 1 picks of source 'lab' lie outside output.project_root, "
-        "such as /data/lab/Picks/alice.json\n"
+        f"{tmp_path / 'recipe.yaml'}:{line}:1: error[CR409]: source 'lab': 1 of the artifacts to export lie outside "
+        "output.project_root, such as /data/lab/Picks/alice.json\n"
         "  hint: add `base_url:` to `output:` with the URL that project_root has when it is read, "
         "or build into the project's own folder"
     )

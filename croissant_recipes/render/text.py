@@ -29,6 +29,12 @@ def planned(result: Planned, *, verbose: bool) -> str:
     return "\n".join(lines)
 
 
+def _of(n: int, name: str) -> str:
+    """``1 mesh``, ``2 voxel spacings``. Picks come in sets, which have no word of their own."""
+    one = {"meshes": "mesh", "picks": "picks"}.get(name, name.removesuffix("s"))
+    return count(n, one.replace("_", " "), name.replace("_", " "))
+
+
 def _layers(plan: Plan, *, verbose: bool) -> Iterator[str]:
     resolution = plan.resolution
     if resolution.base is not None:
@@ -42,7 +48,7 @@ def _layers(plan: Plan, *, verbose: bool) -> Iterator[str]:
 
 def _adds(resolution: Resolution, position: int) -> str:
     added = resolution.merged.added[position]
-    parts = [f"{n:,} {artifact}" for artifact, n in added.items() if n]
+    parts = [_of(n, artifact) for artifact, n in added.items() if n]
     return "adds " + ", ".join(parts) if parts else "adds nothing"
 
 
@@ -72,7 +78,7 @@ def _layer(layer: LayerRows, resolution: Resolution, position: int, *, verbose: 
 
 def _replacement(replacement: Replacement, resolution: Resolution, *, verbose: bool) -> Iterator[str]:
     earlier = resolution.label_at(replacement.earlier)
-    yield f"  replaces {len(replacement.keys):,} {replacement.artifact} of {earlier}"
+    yield f"  replaces {_of(len(replacement.keys), replacement.artifact)} of {earlier}"
     for key in replacement.keys[: None if verbose else 3]:
         yield f"    {', '.join(map(str, key))}"
     if len(replacement.keys) > 3 and not verbose:
@@ -97,7 +103,7 @@ def _changes(changes: Changes, *, verbose: bool) -> Iterator[str]:
     yield "Changes:" if changes.exists else "A new Croissant:"
     for name, table in changes.tables.items():
         if table:
-            yield f"  {name}: {table_summary(table)}"
+            yield f"  {name}: {table_summary(table) if changes.exists else f'{len(table.added):,}'}"
             if changes.exists or verbose:
                 yield from _rows(name, table, verbose=verbose)
     for name, (old, new) in changes.objects.items():
@@ -137,11 +143,11 @@ def built(result: Planned) -> str:
     """One line on what a build did."""
     assert result.prepared is not None
     changes = result.prepared.changes
-    rows = [f"{len(t):,} {name}" for name, t in _tables(result).items() if len(t)]
+    rows = [_of(len(t), name) for name, t in _tables(result).items() if len(t)]
     what = "Up to date" if changes.exists and not changes else "Built"
     return f"{what}: {result.metadata_url} ({', '.join(rows) or 'empty'})"
 
 
 def _tables(result: Planned) -> dict[str, Any]:
-    assert result.plan is not None
-    return dict(result.plan.content.tables)
+    assert result.prepared is not None
+    return dict(result.prepared.content.tables)
