@@ -67,7 +67,7 @@ class Code(Enum):
     FILE_NAME = ("CR304", "name that copick cannot read back")
     FILE_CONTENT = ("CR305", "file cannot be read")
     NOT_EXPORTED = ("CR306", "artifact has no place in a Croissant")
-    CACHE = ("CR307", "no cached answer")
+    CACHE = ("CR307", "no cached answer", ExitCode.UNREACHABLE)
     DATASET_UNKNOWN = ("CR308", "portal dataset does not exist")
 
     # 4xx: the plan

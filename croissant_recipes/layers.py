@@ -162,9 +162,20 @@ class _Layer:
                 Code.NO_MATCH,
                 f"{placed.text!r} matches no {_ONE[chosen.artifact]} in {of}",
                 span=placed.span,
-                hint=_nearest_selectors(placed, there) or f"it has no {chosen.artifact} at all",
+                hint=self._ruled_out(placed, chosen, there)
+                or _nearest_selectors(placed, there)
+                or f"it has no {chosen.artifact} at all",
             )
         )
+
+    def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, there: Sequence[str]) -> str | None:
+        """A hint for a name that is there, but that the layer's other conditions leave nothing of."""
+        conditions = [key for key, given in (("where", chosen.where), ("authors", chosen.authors)) if given]
+        if chosen.artifact not in ("runs", "objects") and self.spec.filters["runs"].take is Take.SELECTED:
+            conditions.append("runs")
+        if not conditions or _head(placed.text) not in {_head(t) for t in there}:
+            return None
+        return f"{_head(placed.text)!r} is there, but nothing of it that {' and '.join(conditions)} let through"
 
     def _nothing_there(self, chosen: TypeFilter) -> None:
         """No row satisfies ``where`` and ``authors``: say which part is to blame where that can be told."""
@@ -259,10 +270,13 @@ def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | No
     """A hint for a selector without a match: nearest names, else names that start most alike, else what is there."""
     close = nearest(placed.text, there)
     if not close:
-        head = placed.text.removeprefix("re:").split("@")[0].split(":")[0]
-        heads = {t.split("@")[0].split(":")[0] for t in there}
-        close_heads = nearest(head, heads)
-        close = [t for t in sorted(set(there)) if t.split("@")[0].split(":")[0] in close_heads][:3]
+        close_heads = nearest(_head(placed.text), {_head(t) for t in there})
+        close = [t for t in sorted(set(there)) if _head(t) in close_heads][:3]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     return did_you_mean(placed.text, there)
+
+
+def _head(text: str) -> str:
+    """The object, name or tomogram type of a selector."""
+    return text.removeprefix("re:").split("@")[0].split(":")[0]

@@ -20,9 +20,9 @@ from copick.models import CopickLocation, CopickPoint
 from croissants import CONFIG, Rows, files_of, manifest_of, write_croissant
 
 from croissant_recipes.exact_index import ExactIndex
+from croissant_recipes.journal import JOURNAL, Journal, staged_path
 from croissant_recipes.reading import from_croissant
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.journal import JOURNAL, Journal, staged_path
 
 _BOTH = ["u", "u"]
 TAME: Rows = {
