@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from croissant_recipes import checks, recipe
-from croissant_recipes.checked import CheckedRecipe
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, exit_code, in_order
+from croissant_recipes.language import checks, recipe
+from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.options import Options
 from croissant_recipes.progress import Silent
 
 if TYPE_CHECKING:
     from croissant_recipes.building import Prepared
-    from croissant_recipes.planner import Plan
+    from croissant_recipes.compiler.planner import Plan
     from croissant_recipes.planning import Outcome
     from croissant_recipes.sources.base import Progress
     from croissant_recipes.writing import Output

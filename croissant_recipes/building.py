@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croissant_recipes import build_record, diff, existing, planning, writing
-from croissant_recipes.build_record import RECORD_FILE
+from croissant_recipes import planning, writing
 from croissant_recipes.codes import Code
-from croissant_recipes.content import METADATA, Content
+from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.croissant import build_record, diff, existing
+from croissant_recipes.croissant.build_record import RECORD_FILE
+from croissant_recipes.croissant.content import METADATA, Content
+from croissant_recipes.croissant.diff import Changes
+from croissant_recipes.croissant.existing import Existing
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
-from croissant_recipes.diff import Changes
-from croissant_recipes.existing import Existing
 from croissant_recipes.options import Options
-from croissant_recipes.planner import Plan
 from croissant_recipes.sources import locations
 from croissant_recipes.writing import Output
 

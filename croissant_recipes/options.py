@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+CacheMode = Literal["use", "refresh", "offline"]
+"""Whether answers of the portal are taken from the cache, asked for anew, or required to be there."""
+
 
 def default_jobs() -> int:
     """How much to have under way at once: files are waited for more than worked on."""
@@ -35,6 +38,6 @@ class Options:
     file_sha256: bool = True
     jobs: int = field(default_factory=default_jobs)
     strict: bool = False
-    cache: Literal["use", "refresh", "offline"] = "use"
+    cache: CacheMode = "use"
     on_drift: Literal["stop", "keep", "discard"] = "stop"
     force: bool = False

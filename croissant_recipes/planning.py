@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from croissant_recipes import planner, readers
-from croissant_recipes.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import planner
+from croissant_recipes.compiler.planner import Base, Plan, Resolution
+from croissant_recipes.croissant import readers
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
+from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
+from croissant_recipes.language.recipe import CroissantSource as CroissantSpec
 from croissant_recipes.options import Options
-from croissant_recipes.planner import Base, Plan, Resolution
-from croissant_recipes.recipe import CroissantSource as CroissantSpec
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import locations
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Progress, Source

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from croissant_recipes import matching, options, progress
-from croissant_recipes.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes import options, progress
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.recipe import CopickSource, Source
+from croissant_recipes.language import matching
+from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language.recipe import CopickSource, Source
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.locations import is_local

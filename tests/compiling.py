@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes import load_recipe, planner, tables
-from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes import load_recipe, tables
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import planner
+from croissant_recipes.compiler.planner import Base, Plan
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.planner import Base, Plan
+from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Root, empty_tables
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from croissant_recipes import tables
-from croissant_recipes.manifest import FileEntry, build_manifest
+from croissant_recipes.croissant.manifest import FileEntry, build_manifest
+from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.serialize import csv_bytes, parquet_bytes
 
 DATASET: Mapping[str, Any] = {
     "name": "Small",

@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 
 from croissant_recipes import tables
-from croissant_recipes.checked import LayerSpec, PlacedSelector, Take, TypeFilter
 from croissant_recipes.diagnostics import Span
+from croissant_recipes.language.checked import LayerSpec, PlacedSelector, Take, TypeFilter
+from croissant_recipes.language.selectors import parse
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.selectors import parse
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.listing import Entry, Lister
 

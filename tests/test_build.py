@@ -29,12 +29,13 @@ from projects import (
     write_project,
 )
 
-from croissant_recipes import Options, Planned, build, from_croissant, manifest, plan, writing
-from croissant_recipes.build_record import RECORD_FILE
+from croissant_recipes import Options, Planned, build, from_croissant, plan, writing
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.croissant import manifest
+from croissant_recipes.croissant.build_record import RECORD_FILE
+from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.serialize import read_csv
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.facts import FileReader
 

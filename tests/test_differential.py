@@ -46,10 +46,10 @@ from projects import Project, ProjectSpec, copick_root, write_project
 from recipes_gen import Case, random_case
 
 from croissant_recipes import Options, build, check, planning
-from croissant_recipes.planner import Plan
+from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.croissant.serialize import csv_bytes
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.serialize import csv_bytes
 
 CASES = 200
 GROUP = 20

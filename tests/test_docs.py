@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from croissant_recipes import api, recipe
+from croissant_recipes import api
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
-from croissant_recipes.rai import RAI_FIELDS
+from croissant_recipes.language import recipe
+from croissant_recipes.language.rai import RAI_FIELDS
 from docs import error_examples, generate
 
 REPOSITORY = Path(__file__).resolve().parent.parent

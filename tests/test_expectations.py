@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from compiling import HEADER, artifacts, inventory, plan, recipe, with_code
 
-from croissant_recipes import counts
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import exit_code
+from croissant_recipes.language import counts
 from croissant_recipes.sources.base import Inventory
 
 LAYER = "layers:\n  - export: lab\n"

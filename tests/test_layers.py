@@ -12,8 +12,8 @@ from compiling import HEADER, artifacts, inventory, obj, plan, recipe, rows, wit
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.diagnostics import exit_code
-from croissant_recipes.planner import Plan
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import Inventory
 

@@ -18,9 +18,9 @@ import pytest
 from croissants import CONFIG, DATASET, Rows, files_of, manifest_of, write_croissant
 
 from croissant_recipes.codes import Code
+from croissant_recipes.croissant.manifest import standard_split_url
 from croissant_recipes.diagnostics import DiagnosticError
-from croissant_recipes.manifest import standard_split_url
-from croissant_recipes.rai import RAI_FIELDS
+from croissant_recipes.language.rai import RAI_FIELDS
 from croissant_recipes.schema import RECORD_SETS
 
 ROWS: Rows = {

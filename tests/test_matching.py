@@ -16,8 +16,8 @@ from copick.util.uri import resolve_copick_objects
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes.matching import match, match_any, names
-from croissant_recipes.selectors import SelectorError, parse
+from croissant_recipes.language.matching import match, match_any, names
+from croissant_recipes.language.selectors import SelectorError, parse
 from croissant_recipes.tables import artifacts
 
 RUNS = ("TS_1", "TS_2", "TS_10")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from croissant_recipes import tables
-from croissant_recipes.merging import Merged, merge
+from croissant_recipes.compiler.merging import Merged, merge
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import empty_tables
 from croissant_recipes.tables import ARTIFACT_KEYS

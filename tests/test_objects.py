@@ -13,10 +13,10 @@ from copick.models import PickableObject
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes import objects
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import objects
+from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.diagnostics import Severity
-from croissant_recipes.planner import Plan
 
 ONE_LAYER = "layers:\n  - export: lab\n"
 TWO_LAYERS = "layers:\n  - export: lab\n  - append: other\n"

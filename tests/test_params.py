@@ -10,10 +10,10 @@ from bad_recipes_pages import under
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes import params, yaml_nodes
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.yaml_nodes import Document
+from croissant_recipes.language import params, yaml_nodes
+from croissant_recipes.language.yaml_nodes import Document
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
     [

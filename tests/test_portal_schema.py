@@ -11,8 +11,8 @@ from copick.impl.cryoet_data_portal import _PortalAnnotation, _PortalTomogram
 from cryoet_data_portal import Run
 from pydantic import ValidationError
 
-from croissant_recipes import portal_schema
-from croissant_recipes.portal_schema import WhereError, check_where
+from croissant_recipes.language import portal_schema
+from croissant_recipes.language.portal_schema import WhereError, check_where
 
 MODELS: dict[str, tuple[str, Any]] = {
     "picks": ("annotation_fields", _PortalAnnotation),

@@ -21,12 +21,13 @@ import yaml
 from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
 from copick.models import PickableObject
 
-from croissant_recipes import checks, layers
-from croissant_recipes.checked import LayerSpec
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import layers
 from croissant_recipes.diagnostics import DiagnosticError
+from croissant_recipes.language import checks
+from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.language.recipe import PortalSource as PortalSpec
 from croissant_recipes.progress import Silent
-from croissant_recipes.recipe import PortalSource as PortalSpec
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.listing import listing
@@ -518,9 +519,9 @@ def told(inventory: Inventory) -> str:
 _SCAN = """
 import sys
 from pathlib import Path
-from croissant_recipes import checks
+from croissant_recipes.language import checks
 from croissant_recipes.progress import Silent
-from croissant_recipes.recipe import PortalSource as Spec
+from croissant_recipes.language.recipe import PortalSource as Spec
 from croissant_recipes.sources.portal.source import PortalSource
 url, recipe_path, mode, datasets = sys.argv[1:]
 recipe, _ = checks.check_recipe(Path(recipe_path), {})

@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from croissant_recipes import tables
-from croissant_recipes.readers import NOTHING, ReaderChange, changed_values
+from croissant_recipes.croissant.readers import NOTHING, ReaderChange, changed_values
+from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes, read_csv
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.serialize import csv_bytes, parquet_bytes, read_csv
 
 TRAPS = [
     *("0042", "7", "1e5", "1.10", "+5", " 5", "5 ", "-0", ".5", "9007199254740993", "99999999999999999999", "1e400"),

@@ -19,9 +19,9 @@ from copick.impl.mlcroissant import CopickRootMLC
 from copick.models import CopickLocation, CopickPoint
 from croissants import CONFIG, Rows, files_of, manifest_of, write_croissant
 
-from croissant_recipes.exact_index import ExactIndex
+from croissant_recipes.croissant.exact_index import ExactIndex
+from croissant_recipes.croissant.reading import from_croissant
 from croissant_recipes.journal import JOURNAL, Journal, staged_path
-from croissant_recipes.reading import from_croissant
 from croissant_recipes.schema import RECORD_SETS
 
 _BOTH = ["u", "u"]
@@ -208,7 +208,7 @@ def test_many_read_one_croissant_at_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("croissant_recipes.exact_index.time.sleep", lambda _: None)
+    monkeypatch.setattr("croissant_recipes.croissant.exact_index.time.sleep", lambda _: None)
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -250,7 +250,7 @@ def test_a_croissant_that_is_replaced_while_it_is_read_is_read_again(
         if len(waits) == 2:
             manifest.write_bytes(manifest_of(later, files))
 
-    monkeypatch.setattr("croissant_recipes.exact_index.time.sleep", until_the_manifest_follows)
+    monkeypatch.setattr("croissant_recipes.croissant.exact_index.time.sleep", until_the_manifest_follows)
     assert [row["session_id"] for row in from_croissant(str(manifest)).index.picks] == ["s8", "s9"]
     assert len(waits) == 2
 

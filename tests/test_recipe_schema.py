@@ -11,10 +11,11 @@ import pytest
 from bad_recipes_pages import Case, cases
 from jsonschema import Draft7Validator, FormatChecker
 
-from croissant_recipes import check, yaml_nodes
+from croissant_recipes import check
 from croissant_recipes.codes import Code
-from croissant_recipes.rai import RAI_FIELDS
-from croissant_recipes.recipe import OneOrMore, OneOrMoreDates, Rai, Text, json_schema
+from croissant_recipes.language import yaml_nodes
+from croissant_recipes.language.rai import RAI_FIELDS
+from croissant_recipes.language.recipe import OneOrMore, OneOrMoreDates, Rai, Text, json_schema
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCHEMA = json_schema()

@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import croissant_recipes
+from croissant_recipes.language.selectors import FORMS, Pattern, Selector, SelectorError, as_number, parse
 from croissant_recipes.schema import SEGMENTATION_TYPES
-from croissant_recipes.selectors import FORMS, Pattern, Selector, SelectorError, as_number, parse
 
 PACKAGE = Path(croissant_recipes.__file__).parent
 COPICK_TYPES = {
@@ -52,7 +52,7 @@ ACCEPTED = [
     ("features", "wbp:sobel", {"tomo_type": "wbp:sobel"}),
     ("features", "wbp@:a:b@c", {"tomo_type": "wbp", "feature_type": "a:b@c"}),
     ("runs", "TS_001", {"name": "TS_001"}),
-    ("runs", " a:b@c/d?e ", {"name": "a:b@c/d?e"}),
+    ("runs", " a:b@c/d?e ", {"name": " a:b@c/d?e "}),
     ("runs", "*", {}),
     ("objects", "[!a]*", {"name": "[!a]*"}),
 ]
@@ -95,7 +95,8 @@ def test_every_part_knows_its_place() -> None:
         ("session_id", Pattern("s+", True, 12, 14)),
         ("voxel_size", Pattern("10", True, 15, 17)),
     )
-    assert parse("runs", " re:x").parts == (("name", Pattern("x", True, 4, 5)),)
+    assert parse("runs", "re:x").parts == (("name", Pattern("x", True, 3, 4)),)
+    assert parse("runs", " 5").parts == (("name", Pattern(" 5", False, 0, 2)),)
 
 
 @pytest.mark.parametrize(
@@ -218,15 +219,15 @@ REFUSED = [
     ),
     (
         "runs",
-        " re:TS[ ",
+        "re:TS[",
         "regular expression 'TS[' does not compile: unterminated character set",
         "without the leading 're:' it is a glob",
         "[",
-        6,
+        5,
     ),
     ("runs", "re:a\\", "regular expression 'a\\\\' does not compile: bad escape (end of pattern)", None, "\\", 4),
     ("runs", "re:a{99999999999}", "regular expression 'a{99999999999}' does not compile: too large", None, None, 3),
-    ("runs", "  ", "a name or pattern of runs is missing", "'*' stands for all of them", "", 2),
+    ("runs", "  ", "a name or pattern of runs is missing", "'*' stands for all of them", "  ", 0),
     ("objects", "re:", "a name or pattern of objects is missing", "'*' stands for all of them", "re:", 0),
 ]
 
@@ -439,7 +440,7 @@ def run_python(code: str, *path: Path) -> str:
 
 def test_the_grammar_is_read_on_the_first_uri_only() -> None:
     code = """
-from croissant_recipes.selectors import parse
+from croissant_recipes.language.selectors import parse
 parse("runs", "re:a.*")
 print(sorted({"lark", "pandas", "numpy", "copick"} & set(sys.modules)))
 parse("picks", "a")
@@ -453,9 +454,11 @@ print(parse("features", "a@10:b").parts[1][0], sorted({"pandas", "numpy", "copic
 def test_the_grammar_is_found_inside_an_installed_package(tmp_path: Path) -> None:
     installed = tmp_path / "croissant_recipes"
     installed.mkdir()
-    for module in PACKAGE.glob("*.py"):
-        shutil.copy(module, installed)
+    for module in PACKAGE.rglob("*.py"):
+        (installed / module.relative_to(PACKAGE)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(module, installed / module.relative_to(PACKAGE))
     shipped = PACKAGE / "grammars"
     shutil.copytree(shipped if shipped.is_dir() else PACKAGE.parent / "grammars", installed / "grammars")
-    code = "from croissant_recipes import selectors as s; print(s.__file__, s.parse('picks', 'a:b').parts[1][1].text)"
-    assert run_python(code, tmp_path) == f"{installed / 'selectors.py'} b"
+    code = "from croissant_recipes.language import selectors as s\n"
+    code += "print(s.__file__, s.parse('picks', 'a:b').parts[1][1].text)"
+    assert run_python(code, tmp_path) == f"{installed / 'language' / 'selectors.py'} b"

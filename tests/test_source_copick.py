@@ -30,9 +30,9 @@ from projects import (
 )
 from source_layers import Watched, keys, layer
 
-from croissant_recipes import recipe
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError, Severity
+from croissant_recipes.language import recipe
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.base import Inventory, Root, Source

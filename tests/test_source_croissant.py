@@ -19,9 +19,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from projects import Mesh, PickableObject, Picks, ProjectSpec, Run, Segmentation, Tomogram, write_project
 from source_layers import keys, layer
 
-from croissant_recipes import recipe
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError, Severity
+from croissant_recipes.language import recipe
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import croissant_files

@@ -18,9 +18,9 @@ from projects import Project, random_spec, write_project
 from servers import KEY, SECRET, S3Server, s3_server
 from source_layers import layer
 
-from croissant_recipes import recipe
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError
+from croissant_recipes.language import recipe
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources.base import Inventory, Root, Source
 from croissant_recipes.sources.copick import open_copick

@@ -11,10 +11,11 @@ from compiling import HEADER, artifacts, inventory, plan, recipe, with_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes import splits, tables
-from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import splits
 from croissant_recipes.diagnostics import Diagnostic, Severity
+from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.sources.base import Inventory
 
 ONE_LAYER = "layers:\n  - export: lab\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes.templates import Template, TemplateError, parse
+from croissant_recipes.language.templates import Template, TemplateError, parse
 
 FIELDS = {"id": 1, "score": 0.5, "flag": True, "name": "a", "author": "a"}
 

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from compiling import DATASET, artifacts, inventory, recipe, with_code
 
-from croissant_recipes import planner, tables, urls
-from croissant_recipes.checked import CheckedRecipe
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.planner import PORTAL_BUCKET, Plan
+from croissant_recipes.compiler import planner, urls
+from croissant_recipes.compiler.planner import PORTAL_BUCKET, Plan
+from croissant_recipes.compiler.urls import Publication
+from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.sources.base import Inventory, Root
-from croissant_recipes.urls import Publication
 
 
 def header(output: str, lab: str = "") -> str:

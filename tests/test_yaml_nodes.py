@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from croissant_recipes.diagnostics import Span
-from croissant_recipes.yaml_nodes import Document, Path, parse, plain_value
+from croissant_recipes.language.yaml_nodes import Document, Path, parse, plain_value
 
 
 def document(text: str) -> Document:

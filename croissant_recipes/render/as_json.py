@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from croissant_recipes import diff
 from croissant_recipes.api import Planned
-from croissant_recipes.diff import Changes
-from croissant_recipes.layers import LayerRows
-from croissant_recipes.planner import Plan, Resolution
+from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.compiler.planner import Plan, Resolution
+from croissant_recipes.croissant import diff
+from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.tables import ARTIFACT_KEYS
 
 FORMAT = 1

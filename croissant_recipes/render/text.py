@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from croissant_recipes import diff
 from croissant_recipes.api import Planned
-from croissant_recipes.diff import Changes, TableChanges
-from croissant_recipes.layers import LayerRows
-from croissant_recipes.merging import Replacement
-from croissant_recipes.planner import Plan, Resolution
+from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.compiler.merging import Replacement
+from croissant_recipes.compiler.planner import Plan, Resolution
+from croissant_recipes.croissant import diff
+from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.render.checks import count
 from croissant_recipes.schema import RECORD_SETS
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.checked import LayerSpec
 from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from croissant_recipes import recipe
+from croissant_recipes.language import recipe
+from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Source
 from croissant_recipes.sources.copick_config import load_config
-
-if TYPE_CHECKING:
-    from croissant_recipes.sources.opening import CacheMode
 
 
 def open_copick(

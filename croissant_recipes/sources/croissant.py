@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from croissant_recipes import recipe, tables
-from croissant_recipes.checked import LayerSpec
+from croissant_recipes import tables
+from croissant_recipes.language import recipe
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
 from croissant_recipes.sources.croissant_files import ExistingCroissant, read_croissant

@@ -15,10 +15,10 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
+from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
 from croissant_recipes.journal import staged_view
 from croissant_recipes.schema import RECORD_SETS, RecordSet
-from croissant_recipes.serialize import read_csv
 from croissant_recipes.sources.access import open_filesystem, read_bytes, reading
 from croissant_recipes.sources.locations import (
     is_local,

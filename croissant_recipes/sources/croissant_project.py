@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.checked import LayerSpec
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root, empty_tables
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from croissant_recipes.checked import LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.access import reading
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects

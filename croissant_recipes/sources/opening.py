@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from croissant_recipes.recipe import Source as SourceSpec
+from croissant_recipes.language.recipe import Source as SourceSpec
+from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Source
-
-CacheMode = Literal["use", "refresh", "offline"]
 
 
 def open_source(name: str, spec: SourceSpec, folder: Path, *, jobs: int, cache: CacheMode) -> Source:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from croissant_recipes import tables
-from croissant_recipes.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.matching import match_any
+from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language.matching import match_any
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 

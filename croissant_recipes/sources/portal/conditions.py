@@ -9,8 +9,8 @@ from functools import reduce
 from itertools import pairwise
 from typing import Any
 
-from croissant_recipes.portal_schema import fields_of
-from croissant_recipes.recipe import Scalar
+from croissant_recipes.language.portal_schema import fields_of
+from croissant_recipes.language.recipe import Scalar
 
 Clause = dict[str, Any]
 

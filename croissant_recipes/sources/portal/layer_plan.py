@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from croissant_recipes.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.portal_schema import annotation_fields
+from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language.portal_schema import annotation_fields
 from croissant_recipes.sources.portal import pushdown
 from croissant_recipes.sources.portal.conditions import Clause, RunScope, at, both, metadata
 from croissant_recipes.sources.portal.fetching import Fetch, Selection

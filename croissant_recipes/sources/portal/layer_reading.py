@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.checked import LayerSpec
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.portal import tables
 from croissant_recipes.sources.portal.authors import in_order
 from croissant_recipes.sources.portal.conditions import RunScope

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.portal.authors import authors_query
 from croissant_recipes.sources.portal.failures import no_datasets, reported
 from croissant_recipes.sources.portal.fetching import Row, Selection, groups_query
@@ -14,7 +15,7 @@ from croissant_recipes.sources.portal.objects import PICKS_SHAPES, SEGMENTATION_
 from croissant_recipes.sources.portal.overview import Overview, groups, survey
 from croissant_recipes.sources.portal.query import Query
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
-from croissant_recipes.sources.portal.transport import PORTAL_URL, CacheMode, Endpoint
+from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint
 
 Counts = tuple[tuple[str, int], ...]
 """Values with how many records have them, the most frequent first."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.portal_schema import run_fields
+from croissant_recipes.language.portal_schema import run_fields
 from croissant_recipes.sources.base import Request
 from croissant_recipes.sources.portal.conditions import Clause, at
 from croissant_recipes.sources.portal.fetching import Row, Rows, Selection, all_rows, groups_query, rows_query

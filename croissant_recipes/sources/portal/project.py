@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from croissant_recipes import recipe
-from croissant_recipes.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language import recipe
+from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.options import CacheMode
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
@@ -16,7 +17,6 @@ from croissant_recipes.sources.facts import FileReader, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.portal.source import PortalSource
 from croissant_recipes.sources.portal.tables import ROOT
-from croissant_recipes.sources.portal.transport import CacheMode
 from croissant_recipes.sources.project_scan import Other, ProjectScan, scan_project
 from croissant_recipes.sources.wanted import Wanted
 

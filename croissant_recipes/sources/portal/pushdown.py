@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from croissant_recipes.checked import Take, TypeFilter
-from croissant_recipes.matching import match_any, match_texts
-from croissant_recipes.selectors import Selector, as_number
+from croissant_recipes.language.checked import Take, TypeFilter
+from croissant_recipes.language.matching import match_any, match_texts
+from croissant_recipes.language.selectors import Selector, as_number
 from croissant_recipes.sources.portal.conditions import Clause, near
 from croissant_recipes.sources.portal.fetching import Row
 from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from croissant_recipes import recipe
-from croissant_recipes.checked import LayerSpec, Take
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity
+from croissant_recipes.language import recipe
+from croissant_recipes.language.checked import LayerSpec, Take
+from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.portal import layer_reading, tables
 from croissant_recipes.sources.portal.authors import author_lists
@@ -22,7 +23,7 @@ from croissant_recipes.sources.portal.objects import PICKS_SHAPES, SEGMENTATION_
 from croissant_recipes.sources.portal.overview import Overview, survey
 from croissant_recipes.sources.portal.pool import FetchPool
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
-from croissant_recipes.sources.portal.transport import PORTAL_URL, CacheMode, Endpoint, Limits
+from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits
 
 _UNREAD = "copick reads points and masks only"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.portal_schema import Field, annotation_fields, run_fields
+from croissant_recipes.language.portal_schema import Field, annotation_fields, run_fields
 from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES, object_name
 
 ROOT = "portal"

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Request
 from croissant_recipes.sources.portal.query import FailedTry, NotCachedError, PortalError, Query
 from croissant_recipes.sources.portal.response_cache import TTL_SECONDS, ResponseCache, request_key
@@ -16,7 +17,6 @@ from croissant_recipes.sources.portal.response_cache import TTL_SECONDS, Respons
 if TYPE_CHECKING:
     from croissant_recipes.sources.portal.client import PortalClient
 
-CacheMode = Literal["use", "refresh", "offline"]
 
 PORTAL_URL = "https://graphql.cryoetdataportal.czscience.com/graphql"
 

@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from croissant_recipes import recipe_fields as fields
-from croissant_recipes import recipe_schema
-from croissant_recipes.recipe_fields import (
+from croissant_recipes.language import recipe_fields as fields
+from croissant_recipes.language import recipe_schema
+from croissant_recipes.language.recipe_fields import (
     AnyCount,
     AnyScalar,
     BaseUrl,
@@ -44,7 +44,7 @@ from croissant_recipes.recipe_fields import (
     one_or_more,
     problem,
 )
-from croissant_recipes.selectors import FORMS
+from croissant_recipes.language.selectors import FORMS
 
 FORMAT_VERSION = 1
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span
-from croissant_recipes.templates import Template
+from croissant_recipes.language.templates import Template
 
 
 def mapped(column: pd.Series, names: Mapping[str, str]) -> pd.Series:

@@ -15,9 +15,9 @@ from itertools import accumulate
 
 import yaml
 
-from croissant_recipes import yaml_problems
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span
+from croissant_recipes.language import yaml_problems
 
 Path = tuple[str | int, ...]
 """The way from the top of the file to a value: keys and list indices."""

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from croissant_recipes import recipe
-from croissant_recipes.checked import WHERE_TYPES
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
+from croissant_recipes.language import recipe
+from croissant_recipes.language.checked import WHERE_TYPES
+from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.yaml_nodes import Document, Path
 
 _MODELS: tuple[tuple[tuple[str, ...], type[recipe.Model], str], ...] = (
     ((), recipe.Recipe, "the recipe itself"),

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from croissant_recipes import collisions, expectations, layers, merging, objects, records, splits, tables, urls
-from croissant_recipes.checked import CheckedRecipe, LayerSpec
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.content import Content
+from croissant_recipes.compiler import collisions, expectations, layers, merging, objects, records, splits, urls
+from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.compiler.merging import Merged
+from croissant_recipes.compiler.urls import Publication
+from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
-from croissant_recipes.layers import LayerRows
-from croissant_recipes.merging import Merged
+from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.sources.base import FileFacts, Inventory
-from croissant_recipes.urls import Publication
 
 _SHOWN = 3
 

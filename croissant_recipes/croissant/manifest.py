@@ -17,7 +17,7 @@ import mlcroissant as mlc
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.rai import RAI_CONFORMS_TO, RAI_FIELDS
+from croissant_recipes.language.rai import RAI_CONFORMS_TO, RAI_FIELDS
 from croissant_recipes.schema import RECORD_SETS, STANDARD_SPLITS, RecordSet
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span, did_you_mean
-from croissant_recipes.yaml_nodes import Document, Path, Place, plain_value
+from croissant_recipes.language.yaml_nodes import Document, Path, Place, plain_value
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from croissant_recipes import counts
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean
-from croissant_recipes.recipe import Count, Expect
-from croissant_recipes.yaml_nodes import Document, Path
+from croissant_recipes.language import counts
+from croissant_recipes.language.recipe import Count, Expect
+from croissant_recipes.language.yaml_nodes import Document, Path
 
 _BY = {
     "tomograms": "tomo_type",

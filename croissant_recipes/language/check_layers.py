@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from croissant_recipes import portal_schema, selectors, templates
-from croissant_recipes.check_splits import split_rules
-from croissant_recipes.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
-from croissant_recipes.loading import Draft
-from croissant_recipes.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
+from croissant_recipes.language import portal_schema, selectors, templates
+from croissant_recipes.language.check_splits import split_rules
+from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
+from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
+from croissant_recipes.language.templates import Template
+from croissant_recipes.language.yaml_nodes import Document, Path, Place
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.templates import Template
-from croissant_recipes.yaml_nodes import Document, Path, Place
 
 SourceKinds = Mapping[str, str | None]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.content import METADATA
+from croissant_recipes.croissant.content import METADATA
 from croissant_recipes.schema import RECORD_SETS
 
 RECORD_FILE = "croissant-recipe.json"

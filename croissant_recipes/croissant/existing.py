@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes import build_record, serialize, tables
-from croissant_recipes.build_record import RECORD_FILE, BuildRecord
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.content import METADATA, Content
+from croissant_recipes.croissant import build_record, serialize
+from croissant_recipes.croissant.build_record import RECORD_FILE, BuildRecord
+from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.schema import RECORD_SETS
 

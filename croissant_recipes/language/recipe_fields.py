@@ -21,8 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from croissant_recipes import counts, recipe_schema
 from croissant_recipes.codes import Code
+from croissant_recipes.language import counts, recipe_schema
 
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PART = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"

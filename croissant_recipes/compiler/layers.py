@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from croissant_recipes import collisions, matching, naming
-from croissant_recipes.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.codes import Code
-from croissant_recipes.collisions import Collision
+from croissant_recipes.compiler import collisions, naming
+from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, nearest
+from croissant_recipes.language import matching
+from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory
 

@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 
-from croissant_recipes import check_layers, check_splits, loading
-from croissant_recipes.check_layers import SourceKinds
-from croissant_recipes.checked import CheckedRecipe
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, errors, in_order
-from croissant_recipes.loading import Draft
-from croissant_recipes.selectors import as_number
+from croissant_recipes.language import check_layers, check_splits, loading
+from croissant_recipes.language.check_layers import SourceKinds
+from croissant_recipes.language.checked import CheckedRecipe
+from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.selectors import as_number
 
 
 def check_recipe(

@@ -17,9 +17,9 @@ import pandas as pd
 from copick.impl.mlcroissant import CroissantIndex, _fs_for_url, _fs_writable, _has_protocol
 from fsspec.implementations.local import LocalFileSystem
 
+from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.journal import staged_view
 from croissant_recipes.schema import RECORD_SETS, STANDARD_SPLITS, RecordSet
-from croissant_recipes.serialize import read_csv
 
 _WAITS = (0.05, 0.1, 0.2, 0.4)
 """Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""

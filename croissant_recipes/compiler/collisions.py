@@ -8,9 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
-from croissant_recipes.checked import LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.tables import ARTIFACT_KEYS
 
 _SHOWN = 3

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes import manifest, serialize
-from croissant_recipes.manifest import FileEntry
+from croissant_recipes.croissant import manifest, serialize
+from croissant_recipes.croissant.manifest import FileEntry
 from croissant_recipes.schema import RECORD_SETS
 
 METADATA = "metadata.json"

@@ -31,7 +31,7 @@ from copick.impl.mlcroissant import (
 from copick.models import CopickRoot, CopickRunMeta, PickableObject
 from copick.util.reconnecting_fs import ReconnectingFileSystem
 
-from croissant_recipes.exact_index import ExactIndex
+from croissant_recipes.croissant.exact_index import ExactIndex
 from croissant_recipes.schema import RECORD_SETS
 
 _RUN_ROWS = frozenset(r.name for r in RECORD_SETS.values() if r.name not in ("runs", "objects"))

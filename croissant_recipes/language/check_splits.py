@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croissant_recipes import selectors
-from croissant_recipes.checked import PlacedSelector, SplitFileRow, SplitRule
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span
-from croissant_recipes.loading import Draft
-from croissant_recipes.yaml_nodes import Document, Path
+from croissant_recipes.language import selectors
+from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, SplitRule
+from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.yaml_nodes import Document, Path
 
 _COLUMNS = ("split", "run")
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from croissant_recipes import model_problems, params, yaml_nodes
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span
-from croissant_recipes.recipe import (
+from croissant_recipes.language import model_problems, params, yaml_nodes
+from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
     SOURCE_KINDS,
     Dataset,
@@ -23,7 +23,7 @@ from croissant_recipes.recipe import (
     Source,
     Splits,
 )
-from croissant_recipes.yaml_nodes import Document, Path
+from croissant_recipes.language.yaml_nodes import Document, Path
 
 M = TypeVar("M", bound=Model)
 

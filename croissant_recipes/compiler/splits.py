@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from croissant_recipes import matching
-from croissant_recipes.checked import CheckedRecipe, PlacedSelector, SplitRule
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, listing
-from croissant_recipes.recipe import RandomSplit
+from croissant_recipes.language import matching
+from croissant_recipes.language.checked import CheckedRecipe, PlacedSelector, SplitRule
+from croissant_recipes.language.recipe import RandomSplit
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from croissant_recipes.language.selectors import Pattern, Selector, as_number, compile_regex
 from croissant_recipes.schema import SEGMENTATION_TYPES
-from croissant_recipes.selectors import Pattern, Selector, as_number, compile_regex
 
 Mask = npt.NDArray[np.bool_]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.checked import LayerSpec
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean
-from croissant_recipes.recipe import ObjectOverride
-from croissant_recipes.yaml_nodes import Document
+from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.language.recipe import ObjectOverride
+from croissant_recipes.language.yaml_nodes import Document
 
 PickableObject = dict[str, Any]
 

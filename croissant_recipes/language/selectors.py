@@ -151,7 +151,7 @@ def _parser() -> Lark:
     grammar = resources.files("croissant_recipes") / "grammars" / name
     if not grammar.is_file():
         # A source checkout keeps the grammars beside the package; the wheel maps them into it.
-        grammar = Path(__file__).parent.parent / "grammars" / name
+        grammar = Path(__file__).parents[2] / "grammars" / name
     return Lark(
         grammar.read_text(encoding="utf-8"),
         parser="lalr",
@@ -162,13 +162,12 @@ def _parser() -> Lark:
 
 
 def _parse_name(kind: str, text: str) -> Selector:
-    shift = len(text) - len(text.lstrip())
-    body = text.strip()
-    regex = body.startswith("re:")
-    start, end = shift + 3 * regex, shift + len(body)
-    pattern = Pattern(text[start:end], regex, start, end)
-    if not pattern.text:
-        raise SelectorError(f"a name or pattern of {kind} is missing", "'*' stands for all of them", shift, end)
+    # No copick URI, so nothing is stripped: a run may be called " 5".
+    regex = text.startswith("re:")
+    start, end = 3 * regex, len(text)
+    pattern = Pattern(text[start:], regex, start, end)
+    if not pattern.text.strip():
+        raise SelectorError(f"a name or pattern of {kind} is missing", "'*' stands for all of them", 0, end)
     _check_regex(pattern, separated=False)
     return Selector(kind, text, () if pattern.is_any else (("name", pattern),))
 

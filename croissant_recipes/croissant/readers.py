@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.schema import RECORD_SETS, RecordSet
-from croissant_recipes.serialize import read_csv
 
 NOTHING = "nothing"
 

@@ -8,10 +8,10 @@ from enum import Enum
 from pathlib import Path
 
 from croissant_recipes.diagnostics import Span
-from croissant_recipes.recipe import Recipe, Scalar
-from croissant_recipes.selectors import Selector
-from croissant_recipes.templates import Template
-from croissant_recipes.yaml_nodes import Document
+from croissant_recipes.language.recipe import Recipe, Scalar
+from croissant_recipes.language.selectors import Selector
+from croissant_recipes.language.templates import Template
+from croissant_recipes.language.yaml_nodes import Document
 
 WHERE_TYPES = ("tomograms", "picks", "segmentations")
 """The artifact types that ``where`` and ``authors`` exist for."""

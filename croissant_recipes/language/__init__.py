@@ -1,0 +1,1 @@
+"""The recipe language: YAML with positions, the model, selectors, templates, and everything ``check`` can see."""
