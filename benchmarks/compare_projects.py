@@ -105,7 +105,7 @@ def linear(folder: Path, sizes: tuple[int, ...]) -> str:
     """Our export at growing sizes: seconds for each thousand runs should stay."""
     lines = []
     for runs in sizes:
-        bench = Bench(folder, runs, 10, 1)
+        bench = Bench(folder / "linear", runs, 10, 1)
         figures = bench.ours("export", f"linear-{runs}")
         per_thousand = figures["seconds"] / runs * 1000
         lines.append(f"{runs:>6} runs: {figures['seconds']:7.2f} s, {per_thousand:.2f} s per 1,000 runs, "
