@@ -123,7 +123,8 @@ def test_unfit_values_say_what_fits(key: str, value: object, message: str, hint:
 
 def test_reading_the_schema_imports_neither_the_client_nor_graphql() -> None:
     code = (
-        "import sys; from croissant_recipes.language import portal_schema as p; p.check_where('tomograms', 'processing', 'raw');"
+        "import sys; from croissant_recipes.language import portal_schema as p;"
+        "p.check_where('tomograms', 'processing', 'raw');"
         "p.annotation_fields(); p.run_fields();"
         "print([m for m in ('cryoet_data_portal', 'gql', 'graphql', 'pandas', 'copick') if m in sys.modules])"
     )
