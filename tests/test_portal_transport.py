@@ -67,7 +67,7 @@ def test_a_passing_fault_is_tried_again(fault: Fault, tmp_path: Path) -> None:
 def test_a_silent_server_is_given_up_and_asked_again(tmp_path: Path) -> None:
     with (
         serve(TABLES, faults=on(1, fault=Stall(30))) as server,
-        endpoint(server, tmp_path, limits=Limits(timeout_seconds=0.3)) as portal,
+        endpoint(server, tmp_path, limits=Limits(timeout_seconds=1.5)) as portal,
     ):
         assert len(portal.ask(RUNS_QUERY).data["rows"]) == len(RUNS)
 
