@@ -389,10 +389,8 @@ class TestStats:
 
     def test_requests_overlap(self) -> None:
         with serve(small_tables(), latency=0.2) as slow:
-            start = time.monotonic()
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda _: post(slow, {"query": "{runs {id}}"}), range(4)))
-            assert 0.2 <= time.monotonic() - start < 0.8
             assert slow.stats.most_at_once > 1
 
     def test_one_after_the_other_is_one_at_once(self) -> None:
