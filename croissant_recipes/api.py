@@ -88,7 +88,7 @@ def load_recipe(path: PathLike, params: Mapping[str, str] | None = None) -> Chec
     """Load one recipe.
 
     Raises:
-        DiagnosticError: The recipe has an error; ``diagnostics`` holds everything found.
+        DiagnosticError: The recipe has an error; ``diagnostics`` holds everything found. It is a ``ValueError``.
     """
     recipe, found = checks.check_recipe(path, params)
     if recipe is None:

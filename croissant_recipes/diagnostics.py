@@ -91,8 +91,11 @@ class Diagnostic:
         return "\n".join(lines)
 
 
-class DiagnosticError(Exception):
-    """Carries diagnostics out of a place that cannot go on, to the one place that reports them."""
+class DiagnosticError(ValueError):
+    """Carries diagnostics out of a place that cannot go on, to the one place that reports them.
+
+    A ``ValueError``, as what copick raises for the same mistakes is one. Where both can come, it is caught first.
+    """
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("\n".join(str(d) for d in diagnostics))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import splits
-from croissant_recipes.diagnostics import Diagnostic, Severity
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.sources.base import Inventory
 
@@ -113,6 +113,14 @@ def test_a_run_in_the_same_split_twice_is_no_conflict(tmp_path: Path) -> None:
     body = "layers:\n  - {export: lab, split: {train: [TS_1]}}\n"
     body += "splits:\n  assign: {train: ['TS_*', TS_1]}\n  file: splits.csv\n"
     assert split_of(tmp_path, body, ["TS_1"]) == {"TS_1": "train"}
+
+
+def test_a_run_written_into_two_splits_is_a_value_error(tmp_path: Path) -> None:
+    """As it is for copick, so that code which caught copick's goes on to work."""
+    with pytest.raises(ValueError, match="'TS_1' is in the splits 'train' and 'val'") as caught:
+        recipe(tmp_path, ONE_LAYER + "splits: {assign: {train: TS_1, val: TS_1}}\n")
+    assert isinstance(caught.value, DiagnosticError)
+    assert [d.code for d in caught.value.diagnostics] == [Code.SPLIT_CONFLICT]
 
 
 def test_layers_files_and_assign_conflict_with_each_other(tmp_path: Path) -> None:
