@@ -1,15 +1,14 @@
-"""The record sets of a copick Croissant: columns, keys, types.
+"""What there is in a copick project and in a Croissant: the types of artifact, each described once, and the record sets
+that hold them.
 
-The facts are those of ``copick.impl.mlcroissant.CSV_SCHEMA`` (copick 1.31); a test holds the two equal. They are
-written down here because importing copick takes longer than a whole ``check``.
+The facts of the record sets are those of ``copick.impl.mlcroissant.CSV_SCHEMA`` (copick 1.31); a test holds the two
+equal. They are written down here because importing copick takes longer than a whole ``check``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-ARTIFACT_TYPES = ("runs", "tomograms", "features", "picks", "meshes", "segmentations", "objects")
-"""What a layer can name, in the order of the recipe format."""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 SEGMENTATION_TYPES = ("binary", "multilabel", "instance", "panoptic")
 
@@ -65,7 +64,7 @@ def _typed_segmentations(name: str) -> RecordSet:
     return RecordSet(name, "segmentations", (*key, "url", *_PORTAL_ANNOTATION), key, ("voxel_size",))
 
 
-RECORD_SETS: dict[str, RecordSet] = {
+RECORD_SETS: Mapping[str, RecordSet] = {
     r.name: r
     for r in (
         RecordSet("runs", "runs", ("name", "portal_run_id", "split"), ("name",)),
@@ -128,3 +127,182 @@ STANDARD_SPLITS = {
     "eval": "https://mlcommons.org/definitions/test_split",
 }
 """MLCommons definitions of the standard split names, compared without case."""
+
+RUNS_FOLDER = "ExperimentRuns"
+OBJECTS_FOLDER = "Objects"
+SPACING_PREFIX = "VoxelSpacing"
+
+SEGMENTATION_FOLDERS = {
+    "Segmentations": "binary",
+    "InstanceSegmentations": "instance",
+    "PanopticSegmentations": "panoptic",
+}
+"""The folders of segmentations, each with the type of a name without mark in it."""
+
+MULTILABEL_MARK = "-multilabel"
+"""What the name of a multilabel segmentation ends in, beside binary ones."""
+
+
+@dataclass(frozen=True)
+class ArtifactType:
+    """One type of artifact: everything that tells it from the others. A new type is an entry here, a record set, and
+    what reads its folder.
+
+    Attributes:
+        name: What a layer calls it, in the plural: ``meshes``.
+        one, many: A single one and several of them, as messages say it. Picks and features come in sets, which have no
+            word of their own.
+        record_sets: The record sets that its rows go to.
+        selected_by: The columns that a selector speaks of, in the order in which it does.
+        selector_form: The form of its selectors, ``None`` where a selector is a plain name or pattern.
+        counted_by: The column by which ``expect`` counts it when it gives counts by name.
+        renamed: The columns that rename maps reach, by the name of the map.
+        portal_names: For columns that may be renamed, the column in which a row of the portal keeps what it was called.
+        portal_id: The column that holds the id of the portal's record, ``None`` for a type that the portal does not
+            have.
+        of_run: Whether it belongs to a run.
+        spaces: Whether it makes voxel spacings: a row of them exists for each run and voxel size that it has.
+        hashed: Whether it is one file, whose SHA-256 a row gives.
+        places: Where copick puts one, below the project's root, as a format over its row; by type of segmentation for
+            segmentations, else under ``""``.
+    """
+
+    name: str
+    one: str
+    many: str
+    record_sets: tuple[str, ...]
+    selected_by: tuple[str, ...]
+    selector_form: str | None = None
+    counted_by: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    portal_names: Mapping[str, str] = field(default_factory=dict)
+    portal_id: str | None = None
+    of_run: bool = True
+    spaces: bool = False
+    hashed: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether one is a zarr store."""
+        return any(place.endswith(".zarr") for place in self.places.values())
+
+    @property
+    def object_column(self) -> str | None:
+        """The column that names what is picked or segmented."""
+        return self.renamed.get("objects")
+
+    @property
+    def in_portal(self) -> bool:
+        return self.portal_id is not None and self.name != "runs"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its artifact table (see ``tables``). All types of segmentation share one table."""
+        record_set = RECORD_SETS[self.record_sets[0]]
+        kept = [c for c in record_set.columns if c not in ("url", "is_multilabel")]
+        typed = ["segmentation_type"] if len(self.record_sets) > 1 else []
+        return (*kept, *typed, *(("root", "path") if self.places else ()))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two of them the same one."""
+        key = RECORD_SETS[self.record_sets[0]].key
+        return tuple("segmentation_type" if c == "is_multilabel" else c for c in key)
+
+
+_OF_RUN = f"{RUNS_FOLDER}/{{run}}"
+_OF_SPACING = f"{_OF_RUN}/{SPACING_PREFIX}{{voxel_size:.3f}}"
+_MADE_BY = "{user_id}_{session_id}"
+_VOLUME = f"{{voxel_size:.3f}}_{_MADE_BY}_{{name}}"
+_PICKED = "object[:user[/session]]"
+
+ARTIFACTS: Mapping[str, ArtifactType] = {
+    a.name: a
+    for a in (
+        ArtifactType("runs", "run", "runs", ("runs",), ("name",), portal_id="portal_run_id", of_run=False),
+        ArtifactType(
+            "tomograms",
+            "tomogram",
+            "tomograms",
+            ("tomograms",),
+            ("tomo_type", "voxel_size"),
+            "tomo_type[@voxel_size]",
+            counted_by="tomo_type",
+            renamed={"tomo_types": "tomo_type"},
+            portal_names={"tomo_type": "portal_tomo_type"},
+            portal_id="portal_tomogram_id",
+            spaces=True,
+            places={"": f"{_OF_SPACING}/{{tomo_type}}.zarr"},
+        ),
+        ArtifactType(
+            "features",
+            "features",
+            "features",
+            ("features",),
+            ("tomo_type", "voxel_size", "feature_type"),
+            "tomo_type[@voxel_size[:feature_type]]",
+            counted_by="feature_type",
+            renamed={"tomo_types": "tomo_type"},
+            spaces=True,
+            places={"": f"{_OF_SPACING}/{{tomo_type}}_{{feature_type}}_features.zarr"},
+        ),
+        ArtifactType(
+            "picks",
+            "picks",
+            "picks",
+            ("picks",),
+            ("object_name", "user_id", "session_id"),
+            _PICKED,
+            counted_by="object_name",
+            renamed={"objects": "object_name"},
+            portal_names={"session_id": "portal_session_id"},
+            portal_id="portal_annotation_id",
+            hashed=True,
+            places={"": f"{_OF_RUN}/Picks/{_MADE_BY}_{{object_name}}.json"},
+        ),
+        ArtifactType(
+            "meshes",
+            "mesh",
+            "meshes",
+            ("meshes",),
+            ("object_name", "user_id", "session_id"),
+            _PICKED,
+            counted_by="object_name",
+            renamed={"objects": "object_name"},
+            hashed=True,
+            places={"": f"{_OF_RUN}/Meshes/{_MADE_BY}_{{object_name}}.glb"},
+        ),
+        ArtifactType(
+            "segmentations",
+            "segmentation",
+            "segmentations",
+            ("segmentations", "instance_segmentations", "panoptic_segmentations"),
+            ("name", "user_id", "session_id", "voxel_size", "segmentation_type"),
+            "name[:user[/session]][@voxel_size][?multilabel=true|instance=true|panoptic=true]",
+            counted_by="name",
+            renamed={"objects": "name"},
+            portal_names={"session_id": "portal_session_id"},
+            portal_id="portal_annotation_id",
+            spaces=True,
+            places={
+                **{kind: f"{_OF_RUN}/{folder}/{_VOLUME}.zarr" for folder, kind in SEGMENTATION_FOLDERS.items()},
+                "multilabel": f"{_OF_RUN}/Segmentations/{_VOLUME}{MULTILABEL_MARK}.zarr",
+            },
+        ),
+        ArtifactType(
+            "objects",
+            "density map",
+            "density maps",
+            ("objects",),
+            ("name",),
+            renamed={"objects": "name"},
+            of_run=False,
+            places={"": f"{OBJECTS_FOLDER}/{{name}}.zarr"},
+        ),
+    )
+}
+"""Every type of artifact by name, in the order of the recipe format."""
+
+ARTIFACT_TYPES = tuple(ARTIFACTS)
+"""What a layer can name."""

@@ -3,7 +3,7 @@
 A table is a pandas DataFrame. Text is ``str`` without missing values (nothing is ``""``), voxel sizes are ``float64``
 in Å (unknown is NaN), flags are ``bool``.
 
-An *artifact table* is what a source gives: one per artifact type, with the columns of ``ARTIFACT_COLUMNS``. All types
+An *artifact table* is what a source gives: one per artifact type, with the columns of its ``ArtifactType``. All types
 of segmentation share one, told apart by ``segmentation_type``. Where an artifact lies is ``root`` (a key of the
 inventory's roots, or ``""`` for an absolute ``path``) and ``path``. Columns past the declared ones may follow.
 
@@ -17,34 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.schema import RECORD_SETS, RecordSet
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 _FLOATS = frozenset({"voxel_size"})
 _BOOLEANS = frozenset({"is_multilabel"})
-_PLACE = ("root", "path")
-
-
-def _artifact_columns(record_set: RecordSet) -> tuple[str, ...]:
-    kept = [c for c in record_set.columns if c not in ("url", "is_multilabel")]
-    if record_set.name == "segmentations":
-        kept.append("segmentation_type")
-    return tuple(kept) if record_set.name == "runs" else (*kept, *_PLACE)
-
-
-ARTIFACT_COLUMNS: dict[str, tuple[str, ...]] = {
-    r.artifact: _artifact_columns(r) for r in RECORD_SETS.values() if r.artifact == r.name
-}
-
-ARTIFACT_KEYS: dict[str, tuple[str, ...]] = {
-    r.artifact: (
-        ("run", "voxel_size", "user_id", "session_id", "name", "segmentation_type")
-        if r.name == "segmentations"
-        else r.key
-    )
-    for r in RECORD_SETS.values()
-    if r.artifact == r.name
-}
-"""What makes two artifacts of a type the same one."""
 
 
 def make(columns: Mapping[str, Sequence[Any]], declared: Sequence[str]) -> pd.DataFrame:
@@ -72,7 +48,7 @@ def make(columns: Mapping[str, Sequence[Any]], declared: Sequence[str]) -> pd.Da
 
 def artifacts(artifact: str, columns: Mapping[str, Sequence[object]] | None = None) -> pd.DataFrame:
     """An artifact table of one type; empty without ``columns``."""
-    return make(columns or {}, ARTIFACT_COLUMNS[artifact])
+    return make(columns or {}, ARTIFACTS[artifact].columns)
 
 
 def records(record_set: str, columns: Mapping[str, Sequence[object]] | None = None) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from croissant_recipes.compiler import planner
 from croissant_recipes.compiler.planner import Base, Plan
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import CheckedRecipe
-from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Root, empty_tables
 
 ROOT = "static"
@@ -52,7 +52,7 @@ def recipe(folder: Path, body: str, header: str = HEADER) -> CheckedRecipe:
 
 def artifacts(artifact: str, *rows: Sequence[object]) -> pd.DataFrame:
     """An artifact table from rows of key values, in the order of the key; each lies at a path of its key."""
-    key = tables.ARTIFACT_KEYS[artifact]
+    key = ARTIFACTS[artifact].key
     columns: dict[str, list[object]] = {name: [row[i] for row in rows] for i, name in enumerate(key)}
     if artifact != "runs":
         columns["root"] = [ROOT] * len(rows)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from croissant_recipes import tables
 from croissant_recipes.diagnostics import Span
 from croissant_recipes.language.checked import LayerSpec, PlacedSelector, Take, TypeFilter
 from croissant_recipes.language.selectors import parse
-from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.listing import Entry, Lister
 
@@ -31,8 +30,8 @@ def layer(
 def keys(inventory: Inventory) -> dict[str, set[tuple[object, ...]]]:
     """The artifacts of an inventory by type."""
     return {
-        artifact: set(inventory.table(artifact)[list(key)].itertuples(index=False, name=None))
-        for artifact, key in tables.ARTIFACT_KEYS.items()
+        artifact: set(inventory.table(artifact)[list(described.key)].itertuples(index=False, name=None))
+        for artifact, described in ARTIFACTS.items()
     }
 
 

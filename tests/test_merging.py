@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from croissant_recipes import tables
 from croissant_recipes.compiler.merging import Merged, merge
-from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import empty_tables
-from croissant_recipes.tables import ARTIFACT_KEYS
 
 TWO_LAYERS = """\
 layers:
@@ -158,4 +157,4 @@ def test_every_table_has_its_declared_types() -> None:
         empty = tables.artifacts(artifact)
         table = merged.tables[artifact]
         assert dict(table[list(empty.columns)].dtypes) == dict(empty.dtypes), artifact
-        assert set(ARTIFACT_KEYS[artifact]) <= set(table.columns)
+        assert set(ARTIFACTS[artifact].key) <= set(table.columns)

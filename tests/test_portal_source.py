@@ -28,13 +28,13 @@ from croissant_recipes.language import checks
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.recipe import PortalSource as PortalSpec
 from croissant_recipes.progress import Silent
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.listing import listing
 from croissant_recipes.sources.portal.project import PortalProject
 from croissant_recipes.sources.portal.source import PortalSource
 from croissant_recipes.sources.portal.transport import CacheMode, Limits
-from croissant_recipes.tables import ARTIFACT_KEYS
 from tests.portal_oracle import RecordTables, copick_export, copick_portal_root
 from tests.portal_server import ErrorBody, Fault, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import Tables, generate
@@ -716,7 +716,7 @@ def test_a_config_gives_its_objects_and_its_overlay_as_copick_does(
         theirs = copick_export(CopickRootCDP(config), tmp_path / "out")
     names = {**RECORD_SETS, "features": ["features"], "meshes": ["meshes"]}
     for artifact, record_sets in names.items():
-        key = [c for c in ARTIFACT_KEYS[artifact] if c != "segmentation_type"]
+        key = [c for c in ARTIFACTS[artifact].key if c != "segmentation_type"]
         expected = sorted(tuple(row[c] for c in key) for name in record_sets for row in theirs[name])
         assert rows_of(ours.table(artifact), key) == expected, artifact
         assert artifact == "runs" or "overlay" in set(ours.table(artifact)["root"])

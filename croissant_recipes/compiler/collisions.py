@@ -11,14 +11,9 @@ import pandas as pd
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.tables import ARTIFACT_KEYS
+from croissant_recipes.schema import ARTIFACTS
 
 _SHOWN = 3
-_ID_COLUMNS = {
-    "picks": "portal_annotation_id",
-    "segmentations": "portal_annotation_id",
-    "tomograms": "portal_tomogram_id",
-}
 _HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256"})
 
 
@@ -41,7 +36,7 @@ class Collision:
 
 def resolve(artifact: str, table: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, list[Collision]]:
     """Leave one row of every key. Under ``error`` it is the first, and the collisions say that none was chosen."""
-    key = list(ARTIFACT_KEYS[artifact])
+    key = list(ARTIFACTS[artifact].key)
     twice = table.duplicated(key, keep=False)
     if not twice.any():
         return table, []
@@ -78,7 +73,7 @@ def undecided(found: Sequence[Collision]) -> dict[str, list[Collision]]:
 
 def shown_ids(artifact: str, found: Sequence[Collision]) -> tuple[str, ...]:
     """Portal ids of the records that a message will show, for their authors to be asked for."""
-    column = _ID_COLUMNS.get(artifact, "")
+    column = ARTIFACTS[artifact].portal_id or ""
     rows = [row for collision in found[:_SHOWN] for row in collision.rows]
     return tuple(dict.fromkeys(str(row[column]) for row in rows if column in row))
 
@@ -92,7 +87,7 @@ def diagnostic(
         notes.append(", ".join(f"{k} {_text(v)}" for k, v in collision.key.items()) + " is the key of:")
         for row in collision.rows:
             facts = [f"{_label(k)} {_text(v)}" for k, v in row.items()]
-            notes.append("  - " + ", ".join([*facts, *_by(row.get(_ID_COLUMNS.get(artifact, "")), authors)]))
+            notes.append("  - " + ", ".join([*facts, *_by(row.get(ARTIFACTS[artifact].portal_id or ""), authors)]))
     if len(found) > _SHOWN:
         notes.append(f"and {len(found) - _SHOWN} more keys")
     span = spec.filters[artifact].span or spec.span
@@ -111,7 +106,7 @@ def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
     choose = "choose with `on_collision: first` or `on_collision: last`"
     if artifact == "runs":
         return 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
-    if artifact in ("picks", "segmentations") and spec.session_id is not None:
+    if "session_id" in ARTIFACTS[artifact].portal_names and spec.session_id is not None:
         return f"add {{annotation_file_id}} to session_id to keep both, or {choose}"
     targets = [n.new for n in (*spec.rename_objects, *spec.rename_tomo_types)]
     if len(set(targets)) < len(targets):

@@ -11,13 +11,10 @@ from croissant_recipes.diagnostics import Diagnostic, did_you_mean
 from croissant_recipes.language import counts
 from croissant_recipes.language.recipe import Count, Expect
 from croissant_recipes.language.yaml_nodes import Document, Path
+from croissant_recipes.schema import ARTIFACTS
 
 _BY = {
-    "tomograms": "tomo_type",
-    "features": "feature_type",
-    "picks": "object_name",
-    "meshes": "object_name",
-    "segmentations": "name",
+    **{name: described.counted_by for name, described in ARTIFACTS.items() if described.counted_by},
     "voxel_spacings": "voxel_size",
     "splits": "split",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,19 +14,8 @@ from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, nearest
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
-from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import Inventory
-
-RENAMED_COLUMNS: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
-    "tomo_types": (("tomograms", "tomo_type", "portal_tomo_type"), ("features", "tomo_type", None)),
-    "objects": (
-        ("picks", "object_name", None),
-        ("meshes", "object_name", None),
-        ("segmentations", "name", None),
-        ("objects", "name", None),
-    ),
-}
-"""What each rename map reaches: artifact type, column, and the column that keeps a portal row's old name."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +106,7 @@ class _Layer:
     def select(self, artifact: str) -> None:
         table = self.inventory.table(artifact)
         kept = self.tables["runs"]["name"]
-        if artifact != "objects" and len(kept) < len(self.inventory.table("runs")):
+        if ARTIFACTS[artifact].of_run and len(kept) < len(self.inventory.table("runs")):
             table = table[table["run"].isin(set(kept))]
         chosen = self.spec.filters[artifact]
         mask = self._mask(chosen, [table])
@@ -161,7 +150,7 @@ class _Layer:
         self.found.append(
             Diagnostic(
                 Code.NO_MATCH,
-                f"{placed.text!r} matches no {_ONE[chosen.artifact]} in {of}",
+                f"{placed.text!r} matches no {ARTIFACTS[chosen.artifact].one} in {of}",
                 span=placed.span,
                 hint=self._ruled_out(placed, chosen, there)
                 or _nearest_selectors(placed, there)
@@ -172,7 +161,7 @@ class _Layer:
     def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, there: Sequence[str]) -> str | None:
         """A hint for a name that is there, but that the layer's other conditions leave nothing of."""
         conditions = [key for key, given in (("where", chosen.where), ("authors", chosen.authors)) if given]
-        if chosen.artifact not in ("runs", "objects") and self.spec.filters["runs"].take is Take.SELECTED:
+        if ARTIFACTS[chosen.artifact].of_run and self.spec.filters["runs"].take is Take.SELECTED:
             conditions.append("runs")
         if not conditions or _head(placed.text) not in {_head(t) for t in there}:
             return None
@@ -183,12 +172,14 @@ class _Layer:
         known = self.inventory.vocabulary.get(f"{chosen.artifact}.authors", ())
         for author, span in zip(chosen.authors, chosen.author_spans, strict=True):
             if known and author not in known:
-                message = f"no {_ONE[chosen.artifact]} of source {self.spec.source!r} has the author {author!r}"
+                message = (
+                    f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has the author {author!r}"
+                )
                 self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=did_you_mean(author, known)))
                 return
         conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
         where = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
-        message = f"no {_ONE[chosen.artifact]} of source {self.spec.source!r} has " + " and ".join(conditions)
+        message = f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has " + " and ".join(conditions)
         there = self.inventory.vocabulary.get(chosen.artifact, ())
         hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
         self.found.append(Diagnostic(Code.NO_MATCH, message, span=where, hint=hint))
@@ -199,7 +190,7 @@ class _Layer:
         template = self.spec.session_id
         if template is None:
             return
-        for artifact in ("picks", "segmentations"):
+        for artifact in (name for name, a in ARTIFACTS.items() if "session_id" in a.portal_names):
             # An empty table need not have the portal's columns.
             if not len(self.tables[artifact]):
                 continue
@@ -215,17 +206,16 @@ class _Layer:
         self.run_names = {old: new for old, new in names.items() if old != new}
         for artifact, table in self.tables.items():
             column = "name" if artifact == "runs" else "run"
-            if column in table and artifact != "objects":
+            if artifact == "runs" or ARTIFACTS[artifact].of_run:
                 self.tables[artifact] = table.assign(**{column: naming.mapped(table[column], names)})
 
     def rename(self, kind: str, names: Sequence[NewName]) -> None:
         if not names:
             return
-        reached = RENAMED_COLUMNS[kind]
         there = self._names_there(kind)
         mapping = {n.old: n.new for n in names}
         rows = dict.fromkeys(mapping, 0)
-        for artifact, column, keeps in reached:
+        for artifact, column, keeps in _reached(kind):
             table = self.tables[artifact]
             for old, count in table[column].value_counts().items():
                 if old in rows:
@@ -240,9 +230,7 @@ class _Layer:
                 self.found.append(Diagnostic(Code.RENAME_UNKNOWN, message, span=name.span, hint=hint))
 
     def _names_there(self, kind: str) -> set[str]:
-        there = {
-            str(v) for artifact, column, _ in RENAMED_COLUMNS[kind] for v in self.inventory.table(artifact)[column]
-        }
+        there = {str(v) for artifact, column, _ in _reached(kind) for v in self.inventory.table(artifact)[column]}
         if kind == "objects":
             there |= {str(o["name"]) for o in self.inventory.objects}
         return there | set(self.inventory.vocabulary.get(kind, ()))
@@ -256,15 +244,12 @@ class _Layer:
             self.collisions += found
 
 
-_ONE = {
-    "runs": "run",
-    "tomograms": "tomogram",
-    "features": "features",
-    "picks": "picks",
-    "meshes": "mesh",
-    "segmentations": "segmentation",
-    "objects": "density map",
-}
+def _reached(kind: str) -> Iterator[tuple[str, str, str | None]]:
+    """What a rename map reaches: artifact type, column, and the column that keeps a portal row's old name."""
+    for artifact, described in ARTIFACTS.items():
+        column = described.renamed.get(kind)
+        if column is not None:
+            yield artifact, column, described.portal_names.get(column)
 
 
 def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | None:

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.tables import ARTIFACT_KEYS
+from croissant_recipes.schema import ARTIFACTS
 
 Key = tuple[object, ...]
 
@@ -52,9 +51,8 @@ def merge(layers: Sequence[Mapping[str, pd.DataFrame]]) -> Merged:
     merged: dict[str, pd.DataFrame] = {}
     added: list[dict[str, int]] = [{} for _ in layers]
     replacements: list[Replacement] = []
-    for artifact in ARTIFACT_TYPES:
-        key = list(ARTIFACT_KEYS[artifact])
-        declared = list(tables.ARTIFACT_COLUMNS[artifact])
+    for artifact, described in ARTIFACTS.items():
+        key, declared = list(described.key), list(described.columns)
         parts = [layer[artifact][declared].assign(layer=i) for i, layer in enumerate(layers)]
         stacked = tables.concat(parts)
         again = stacked.duplicated(key).to_numpy()

@@ -15,6 +15,7 @@ from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.recipe import ObjectOverride
 from croissant_recipes.language.yaml_nodes import Document
+from croissant_recipes.schema import ARTIFACTS
 
 PickableObject = dict[str, Any]
 
@@ -133,7 +134,9 @@ def override(
 def undefined(objects: Mapping[str, PickableObject], artifacts: Mapping[str, pd.DataFrame]) -> list[Diagnostic]:
     """Objects that picks and meshes name and no source defines: copick has no colour or radius for them."""
     found = []
-    for artifact in ("picks", "meshes"):
+    for artifact, described in ARTIFACTS.items():
+        if described.object_column != "object_name":
+            continue
         counts = artifacts[artifact]["object_name"].value_counts()
         for name in sorted(set(counts.index) - set(objects)):
             message = f"{counts[name]} {artifact} are of {name!r}, which is no pickable object of any source"

@@ -20,12 +20,16 @@ from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory
 
 _SHOWN = 3
 
 PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
 """``copick:baseUrl`` of a portal export, as copick writes it."""
+
+_HASHED = tuple(name for name, described in ARTIFACTS.items() if described.hashed)
+_NAMED = tuple((n, d.object_column) for n, d in ARTIFACTS.items() if d.object_column and d.of_run)
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Files to read, as (root, path), by source."""
@@ -135,7 +139,7 @@ def resolve(checked: CheckedRecipe, inventories: Sequence[Inventory], base: Base
 
 def _with_files(resolution: Resolution) -> Resolution:
     needed: dict[str, list[tuple[str, str]]] = {}
-    for artifact in ("picks", "meshes"):
+    for artifact in _HASHED:
         for position, rows in merging.by_layer(resolution.merged.tables[artifact]):
             if resolution.base and position == 0:
                 continue
@@ -228,7 +232,7 @@ class _Finisher:
 
     def plan(self) -> Plan:
         artifacts = {a: self._with_urls(a, t) for a, t in self.resolution.merged.tables.items()}
-        for artifact in ("picks", "meshes"):
+        for artifact in _HASHED:
             artifacts[artifact] = self._with_facts(artifact, artifacts[artifact])
         artifacts["runs"] = self._with_splits(artifacts["runs"])
         final = records.from_artifacts(artifacts, self._base_spacings())
@@ -353,8 +357,7 @@ class _Finisher:
         ]
         united, found = objects.union(merged_from, self.recipe.objects)
         self.found += found
-        used = set(artifacts["picks"]["object_name"]) | set(artifacts["meshes"]["object_name"])
-        used |= set(artifacts["segmentations"]["name"])
+        used = {name for a, column in _NAMED for name in artifacts[a][column].unique()}
         united, found = objects.override(united, self.recipe.objects, used, self.checked.document)
         self.found += found
         self.found += objects.undefined(united, artifacts)

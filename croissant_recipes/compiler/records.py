@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.schema import RECORD_SETS, SEGMENTATION_RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS, SEGMENTATION_RECORD_SETS
 
 
 def from_artifacts(artifacts: Mapping[str, pd.DataFrame], kept_spacings: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -38,5 +38,5 @@ def _segmentations(record_set: str, table: pd.DataFrame) -> pd.DataFrame:
 def voxel_spacings(artifacts: Mapping[str, pd.DataFrame], kept: pd.DataFrame) -> pd.DataFrame:
     """One row for each (run, voxel size) that a tomogram, a feature or a segmentation has."""
     columns = list(RECORD_SETS["voxel_spacings"].columns)
-    parts = [artifacts[a][columns] for a in ("tomograms", "features", "segmentations")]
+    parts = [artifacts[name][columns] for name, described in ARTIFACTS.items() if described.spaces]
     return tables.concat([kept[columns], *parts]).drop_duplicates(ignore_index=True)

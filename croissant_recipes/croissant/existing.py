@@ -16,12 +16,12 @@ from croissant_recipes.croissant import build_record, serialize
 from croissant_recipes.croissant.build_record import RECORD_FILE, BuildRecord
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 _SHOWN = 10
 
 _OF_RUNS = {
-    name: ("runs", "voxel_spacings") if r.artifact in ("tomograms", "features", "segmentations") else ("runs",)
+    name: ("runs", "voxel_spacings") if r.artifact and ARTIFACTS[r.artifact].spaces else ("runs",)
     for name, r in RECORD_SETS.items()
     if "run" in r.columns
 }

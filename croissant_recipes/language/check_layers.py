@@ -15,7 +15,7 @@ from croissant_recipes.language.loading import Draft
 from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
-from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 
 SourceKinds = Mapping[str, str | None]
 
@@ -170,7 +170,7 @@ class _LayerChecker:
         for artifact in ARTIFACT_TYPES[1:]:
             chosen = filters[artifact]
             if artifact not in self._held() and chosen.take is Take.SELECTED and not self.layer.allow_empty:
-                what = "density maps" if artifact == "objects" else artifact
+                what = ARTIFACTS[artifact].many
                 self._report(
                     Code.ARTIFACT_TYPE,
                     f"{self.layer.source!r} is a portal source, and the portal has no {what}",

@@ -12,8 +12,9 @@ from croissant_recipes.language.recipe import Recipe, Scalar
 from croissant_recipes.language.selectors import Selector
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document
+from croissant_recipes.schema import ARTIFACTS
 
-WHERE_TYPES = ("tomograms", "picks", "segmentations")
+WHERE_TYPES = tuple(name for name, described in ARTIFACTS.items() if described.in_portal)
 """The artifact types that ``where`` and ``authors`` exist for."""
 
 

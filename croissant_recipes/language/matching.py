@@ -15,19 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from croissant_recipes.language.selectors import Pattern, Selector, as_number, compile_regex
-from croissant_recipes.schema import SEGMENTATION_TYPES
+from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_TYPES
 
 Mask = npt.NDArray[np.bool_]
-
-_NAME_COLUMNS = {
-    "picks": ("object_name", "user_id", "session_id"),
-    "meshes": ("object_name", "user_id", "session_id"),
-    "segmentations": ("name", "user_id", "session_id", "voxel_size", "segmentation_type"),
-    "tomograms": ("tomo_type", "voxel_size"),
-    "features": ("tomo_type", "voxel_size", "feature_type"),
-    "runs": ("name",),
-    "objects": ("name",),
-}
 
 _TYPE_ENDINGS = {t: "" if t == "binary" else f"?{t}=true" for t in SEGMENTATION_TYPES}
 
@@ -74,7 +64,7 @@ def match_sizes(pattern: Pattern, values: Sequence[float]) -> Mask:
 
 def names(kind: str, table: pd.DataFrame) -> list[str]:
     """The distinct artifacts of a table as selectors would name them (``ribosome:alice/1``, ``wbp@10.0``), sorted."""
-    found = table.loc[:, list(_NAME_COLUMNS[kind])].drop_duplicates()
+    found = table.loc[:, list(ARTIFACTS[kind].selected_by)].drop_duplicates()
     if kind in ("picks", "meshes"):
         texts = found["object_name"] + ":" + found["user_id"] + "/" + found["session_id"]
     elif kind == "segmentations":

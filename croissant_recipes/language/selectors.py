@@ -16,18 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote_plus
 
 from croissant_recipes.diagnostics import did_you_mean
-from croissant_recipes.schema import SEGMENTATION_TYPES
+from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_TYPES
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
-FORMS = {
-    "picks": "object[:user[/session]]",
-    "meshes": "object[:user[/session]]",
-    "segmentations": "name[:user[/session]][@voxel_size][?multilabel=true|instance=true|panoptic=true]",
-    "tomograms": "tomo_type[@voxel_size]",
-    "features": "tomo_type[@voxel_size[:feature_type]]",
-}
+FORMS = {name: described.selector_form for name, described in ARTIFACTS.items() if described.selector_form}
 """The form of a URI of each kind, as messages show it."""
 
 _START_RULES = {kind: "picks" if kind == "meshes" else kind for kind in FORMS}

@@ -12,7 +12,7 @@ from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.planner import Plan, Resolution
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
-from croissant_recipes.tables import ARTIFACT_KEYS
+from croissant_recipes.schema import ARTIFACTS
 
 FORMAT = 1
 """Version of the document; a change that a reader could notice raises it."""
@@ -74,7 +74,7 @@ def _layer(resolution: Resolution, index: int) -> dict[str, Any]:
             {
                 "artifact": r.artifact,
                 "layer": None if resolution.base and r.earlier == 0 else r.earlier - resolution.shift,
-                "keys": [_plain(dict(zip(ARTIFACT_KEYS[r.artifact], key, strict=True))) for key in r.keys],
+                "keys": [_plain(dict(zip(ARTIFACTS[r.artifact].key, key, strict=True))) for key in r.keys],
             }
             for r in resolution.merged.replacements
             if r.later == position

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import math
 
-SEGMENTATION_FOLDERS = {
-    "Segmentations": "binary",
-    "InstanceSegmentations": "instance",
-    "PanopticSegmentations": "panoptic",
-}
-"""The folders of segmentations, each with the type of a name without mark in it."""
+from croissant_recipes.schema import MULTILABEL_MARK, SEGMENTATION_FOLDERS, SPACING_PREFIX
 
-SPACING_PREFIX = "VoxelSpacing"
 ZARR = ".zarr"
 
 _FEATURES = "features"
 _FEATURES_END = f"_{_FEATURES}{ZARR}"
-_MULTILABEL = "-multilabel"
 _PATTERN_SIGNS = frozenset("*?[")
 
 
@@ -107,8 +100,8 @@ def parse_segmentation(name: str, folder: str) -> tuple[float, str, str, str, st
     if len(parts) != 4:
         raise BadNameError("copick reads voxelsize_user_session_name, and its name has too few parts", hint)
     kind, label = SEGMENTATION_FOLDERS[folder], parts[3]
-    if folder == "Segmentations" and label.endswith(_MULTILABEL):
-        kind, label = "multilabel", label[: -len(_MULTILABEL)]
+    if folder == "Segmentations" and label.endswith(MULTILABEL_MARK):
+        kind, label = "multilabel", label[: -len(MULTILABEL_MARK)]
     if not (parts[1] and parts[2] and label):
         raise BadNameError("a part of voxelsize_user_session_name in its name is empty", hint)
     size = _voxel_size(parts[0], hint)

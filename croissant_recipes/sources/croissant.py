@@ -10,7 +10,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.language import recipe
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.schema import SEGMENTATION_RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
 from croissant_recipes.sources.croissant_files import ExistingCroissant, read_croissant
 from croissant_recipes.sources.facts import FileReader, FileRoot
@@ -92,11 +92,11 @@ def root_at(place: str) -> Root:
 def artifact_tables(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Record tables as artifact tables, sorted by key."""
     found = {}
-    for artifact, columns in tables.ARTIFACT_COLUMNS.items():
+    for artifact, described in ARTIFACTS.items():
         table = _segmentations(records) if artifact == "segmentations" else records[artifact]
         if artifact != "runs":
             table = _placed(table)
-        found[artifact] = tables.sort_by(table[list(columns)], tables.ARTIFACT_KEYS[artifact])
+        found[artifact] = tables.sort_by(table[list(described.columns)], described.key)
     return found
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root, empty_tables
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at
@@ -96,7 +97,7 @@ def lay_over(below: Mapping[str, pd.DataFrame], above: Mapping[str, pd.DataFrame
     known from below. Columns that only those below have are empty in rows from above."""
     laid = {}
     for artifact, lower in below.items():
-        upper, key = above[artifact], list(tables.ARTIFACT_KEYS[artifact])
+        upper, key = above[artifact], list(ARTIFACTS[artifact].key)
         first, second = (lower, upper) if artifact == "runs" else (upper, lower)
         if not len(upper):
             laid[artifact] = lower

@@ -15,16 +15,20 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, in_order, listing
-from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.schema import (
+    ARTIFACT_TYPES,
+    ARTIFACTS,
+    OBJECTS_FOLDER,
+    RUNS_FOLDER,
+    SEGMENTATION_FOLDERS,
+    SPACING_PREFIX,
+)
 from croissant_recipes.sources import copick_names as names
 from croissant_recipes.sources.access import reading
 from croissant_recipes.sources.base import Progress
 from croissant_recipes.sources.listing import Entry, Lister
 from croissant_recipes.sources.locations import join, strip_credentials
 from croissant_recipes.sources.wanted import Wanted
-
-RUNS_FOLDER = "ExperimentRuns"
-OBJECTS_FOLDER = "Objects"
 
 _Key = tuple[Any, ...]
 _Place = tuple[str, str]
@@ -64,9 +68,7 @@ class Other:
     def of(cls, found: Mapping[str, pd.DataFrame]) -> Other:
         """What artifact tables hold."""
         tomograms: dict[tuple[str, float], set[str]] = {}
-        for run, size, tomo_type in zip(
-            *(found["tomograms"][c] for c in tables.ARTIFACT_KEYS["tomograms"]), strict=True
-        ):
+        for run, size, tomo_type in zip(*(found["tomograms"][c] for c in ARTIFACTS["tomograms"].key), strict=True):
             tomograms.setdefault((run, size), set()).add(tomo_type)
         return cls(frozenset(found["runs"]["name"]), {key: frozenset(types) for key, types in tomograms.items()})
 
@@ -155,13 +157,13 @@ class _Scan:
         """What reads each folder of a run, for the folders that a layer asks for."""
         readers: dict[str, Callable[[ProjectRoot, str, str, list[Entry]], None]] = {}
         if self.wanted.types & {"tomograms", "features"}:
-            readers[names.SPACING_PREFIX] = self._read_spacing
+            readers[SPACING_PREFIX] = self._read_spacing
         if "picks" in self.wanted.types:
             readers["Picks"] = self._read_picks
         if "meshes" in self.wanted.types:
             readers["Meshes"] = self._read_meshes
         if "segmentations" in self.wanted.types:
-            readers |= dict.fromkeys(names.SEGMENTATION_FOLDERS, self._read_segmentations)
+            readers |= dict.fromkeys(SEGMENTATION_FOLDERS, self._read_segmentations)
         if readers:
             readers["Filaments"] = lambda _root, run, _path, entries: self._read_filaments(run, entries)
         return readers
@@ -187,10 +189,10 @@ class _Scan:
             return
         for entry in self._visible(root, path, entries):
             inner = f"{path}/{entry.name}"
-            if not entry.name.startswith(names.SPACING_PREFIX):
+            if not entry.name.startswith(SPACING_PREFIX):
                 if entry.is_dir and entry.name in self.folders:
                     yield inner
-            elif names.SPACING_PREFIX in self.folders:
+            elif SPACING_PREFIX in self.folders:
                 try:
                     names.parse_spacing(entry.name)
                 except names.BadNameError as bad:
@@ -203,7 +205,7 @@ class _Scan:
 
     def read_folder(self, root: ProjectRoot, path: str, entries: list[Entry]) -> None:
         _, run, folder = path.split("/")
-        key = names.SPACING_PREFIX if folder.startswith(names.SPACING_PREFIX) else folder
+        key = SPACING_PREFIX if folder.startswith(SPACING_PREFIX) else folder
         self.folders[key](root, run, path, self._visible(root, path, entries))
 
     def _read_picks(self, root: ProjectRoot, run: str, path: str, entries: list[Entry]) -> None:
@@ -358,7 +360,7 @@ class _Scan:
 def _table(artifact: str, rows: Mapping[_Key, _Place]) -> pd.DataFrame:
     """The rows, sorted by key."""
     ordered = sorted(rows)
-    key = tables.ARTIFACT_KEYS[artifact]
+    key = ARTIFACTS[artifact].key
     columns: dict[str, Sequence[object]] = {name: [row[i] for row in ordered] for i, name in enumerate(key)}
     if artifact != "runs":
         columns["root"] = [rows[row][0] for row in ordered]
