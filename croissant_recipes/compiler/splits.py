@@ -31,10 +31,11 @@ def assign(
     Args:
         checked: The recipe.
         runs: The final runs; splits that they already have (from a base, from a source) are kept unless the recipe
-            says otherwise.
+            says otherwise or clears them all.
         layer_runs: The runs of each layer of the recipe, for the layers' own ``split``.
     """
-    book = _Book(dict(zip(runs["name"], runs["split"], strict=True)))
+    inherited = runs["split"] if not checked.recipe.splits.clear else [""] * len(runs)
+    book = _Book(dict(zip(runs["name"], inherited, strict=True)))
     for spec, table in zip(checked.layers, layer_runs, strict=True):
         names = pd.DataFrame({"name": pd.Series(sorted(set(table["name"])), dtype="str")})
         book.claim_rules(spec.splits, names, f"{spec.label} has")

@@ -81,17 +81,18 @@ def _may_be_portal(draft: Draft, config: str) -> bool:
 
 
 def _check_sources(draft: Draft) -> list[Diagnostic]:
-    if not draft.sources:
+    """Sources that layers name and nobody declares, and the other way round."""
+    if not draft.sources and not _may_be_empty(draft, "sources", {}):
         return []
     found = []
     used = {layer.source for layer in draft.layers if layer}
     for i, layer in enumerate(draft.layers):
         if layer and layer.source not in draft.sources:
             span = draft.document.value_span("layers", i, layer.operation)
-            hint = did_you_mean(layer.source, draft.sources, what="declared are")
+            hint = did_you_mean(layer.source, draft.sources, what="declared are") or "declare it under `sources:`"
             message = f"source {layer.source!r} is not declared"
             found.append(Diagnostic(Code.SOURCE_UNKNOWN, message, span=span, hint=hint))
-    if draft.layers and all(draft.layers) and not found:
+    if (draft.layers or _may_be_empty(draft, "layers", [])) and all(draft.layers) and not found:
         for name in draft.sources:
             if name not in used:
                 span = draft.document.key_span("sources", name)
@@ -100,19 +101,24 @@ def _check_sources(draft: Draft) -> list[Diagnostic]:
     return found
 
 
+def _may_be_empty(draft: Draft, key: str, empty: object) -> bool:
+    """Whether a key is left out or empty and may be, as with a base; a value of a wrong type is no such thing."""
+    assert isinstance(draft.document.value, dict)
+    return draft.has_base and draft.document.value.get(key, empty) == empty
+
+
 def _check_order(draft: Draft) -> list[Diagnostic]:
-    has_base = draft.names("base")
     found = []
     for i, layer in enumerate(draft.layers):
         if layer is None:
             continue
         span = draft.document.key_span("layers", i, layer.operation)
         message, hint = None, f"write `append: {layer.source}`"
-        if layer.operation == "export" and has_base:
+        if layer.operation == "export" and draft.names("base"):
             message = "a recipe with a base only appends to it"
         elif layer.operation == "export" and i > 0:
             message = "only the first layer is an export"
-        elif layer.operation == "append" and i == 0 and not has_base:
+        elif layer.operation == "append" and i == 0 and not draft.has_base:
             message = "the first layer is an export, unless the recipe has a base"
             hint = f"write `export: {layer.source}`, or name the Croissant to append to with `base:`"
         if message:
@@ -128,13 +134,13 @@ _WANTED = {
 
 def _check_dataset(draft: Draft) -> list[Diagnostic]:
     document = draft.document
-    if draft.names("base"):
-        if not draft.names("dataset"):
-            return []
+    if draft.names("base") and draft.names("dataset"):
         hint = "remove it; or remove `base:` to describe the dataset yourself"
         message = "a recipe with a base keeps the base's dataset metadata"
         return [Diagnostic(Code.BASE, message, span=document.key_span("dataset"), hint=hint)]
     if not draft.names("dataset"):
+        if draft.has_base:
+            return []
         hint = "add `dataset:` with name, description, version, license and date_published"
         return [Diagnostic(Code.MISSING_KEY, "'dataset' is missing", span=document.value_span(), hint=hint)]
     found = []

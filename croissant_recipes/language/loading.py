@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Span
+from croissant_recipes.diagnostics import Diagnostic, Span, nearest
 from croissant_recipes.language import model_problems, params, yaml_nodes
 from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
@@ -20,6 +20,7 @@ from croissant_recipes.language.recipe import (
     Layer,
     Model,
     Recipe,
+    RecipeFromSources,
     Source,
     Splits,
 )
@@ -49,6 +50,11 @@ class Draft:
     def names(self, *path: str | int) -> bool:
         """Whether the file has a key, even one with a wrong value."""
         return path in self.document.places
+
+    @property
+    def has_base(self) -> bool:
+        """Whether it starts from a base, also where that is misspelt or wrong."""
+        return _means_base(self.document)
 
     def source_kind(self, name: str) -> str | None:
         """``portal``, ``copick`` or ``croissant``, also where the rest of the source is wrong."""
@@ -134,11 +140,19 @@ def _without_blanks(document: Document) -> tuple[Document, set[Path], list[Diagn
 def _validate(path: FilePath, document: Document, blank: set[Path]) -> tuple[Draft, list[Diagnostic]]:
     raw = document.value
     assert isinstance(raw, dict)
+    model = Recipe if _means_base(document) else RecipeFromSources
     try:
-        whole = Recipe.model_validate(raw)
+        whole = model.model_validate(raw)
     except ValidationError as error:
         return _salvaged(path, document, raw), model_problems.diagnostics(error, document, blank)
     return Draft(path, document, whole, whole.dataset, whole.sources, whole.layers, whole.splits), []
+
+
+def _means_base(document: Document) -> bool:
+    """Whether a recipe starts from a base. One whose name or value is wrong counts: that a source is missing would only
+    follow from it."""
+    keys = {str(path[0]) for path in document.places if len(path) == 1} - (Recipe.model_fields.keys() - {"base"})
+    return any(nearest(key, ["base"]) for key in keys)
 
 
 def _salvaged(path: FilePath, document: Document, raw: dict[str, Any]) -> Draft:

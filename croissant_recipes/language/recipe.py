@@ -311,6 +311,9 @@ class RandomSplit(Model):
 class Splits(Model):
     """Which runs belong to which split."""
 
+    clear: StrictBool = Field(
+        False, description="Start without the splits that runs bring from the base and from Croissant sources."
+    )
     assign: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs by name or pattern.")
     file: Text | None = Field(None, description="A CSV with the columns split,run, relative to the recipe file.")
     random: RandomSplit | None = Field(None, description="Assigns every run not yet assigned.")
@@ -331,16 +334,21 @@ class Expect(Model):
     splits: CountByName | None = Field(None, description="Runs in any split, or by split.")
 
 
-def _at_least_one(sources: Mapping[str, Source]) -> Mapping[str, Source]:
-    if not sources:
-        raise problem("must declare a source", "such as {lab: {copick: {config: filesystem.json}}}")
-    return sources
-
-
 class Recipe(Model):
-    """What a Croissant must hold."""
+    """What a Croissant must hold. One that starts from a base needs neither sources nor layers."""
 
-    model_config = _exactly_one("dataset", "base")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["dataset"]}, {"required": ["base"]}],
+            "anyOf": [
+                {"required": ["base"]},
+                {
+                    "required": ["sources", "layers"],
+                    "properties": {"sources": {"minProperties": 1}, "layers": {"minItems": 1}},
+                },
+            ],
+        }
+    )
 
     recipe: Literal[1] = Field(description="Format version.")
     name: Name = Field(description="Names the recipe.")
@@ -348,15 +356,31 @@ class Recipe(Model):
     dataset: Dataset | None = Field(None, description="Dataset-level metadata; required unless there is a base.")
     base: Text | None = Field(None, description="An existing Croissant to start from.")
     output: Output = Field(description="Where the Croissant is written and where it will be read.")
-    sources: Annotated[FrozenMap[Source], AfterValidator(_at_least_one)] = Field(
-        description="Where artifacts come from, by a name that layers use.", json_schema_extra={"minProperties": 1}
+    sources: FrozenMap[Source] = Field(
+        default_factory=nothing,
+        description="Where artifacts come from, by a name that layers use; required unless there is a base.",
     )
     objects: FrozenMap[ObjectOverride] = Field(
         default_factory=nothing, description="Overrides of pickable objects, by output name."
     )
-    layers: tuple[Layer, ...] = Field(min_length=1, description="Slices of sources, applied in order.")
+    layers: tuple[Layer, ...] = Field(
+        (), description="Slices of sources, applied in order; required unless there is a base."
+    )
     splits: Splits = Field(default_factory=Splits, description="Which runs belong to which split.")
     expect: Expect = Field(default_factory=Expect, description="Counts that must hold, or nothing is written.")
+
+
+def _at_least_one(sources: Mapping[str, Source]) -> Mapping[str, Source]:
+    if not sources:
+        raise problem("must declare a source", "such as {lab: {copick: {config: filesystem.json}}}")
+    return sources
+
+
+class RecipeFromSources(Recipe):
+    """A recipe without a base: what is in the Croissant, its layers bring in."""
+
+    sources: Annotated[FrozenMap[Source], AfterValidator(_at_least_one)]
+    layers: tuple[Layer, ...] = Field(min_length=1)
 
 
 def json_schema() -> dict[str, Any]:
