@@ -13,12 +13,21 @@ A *record table* is what a Croissant holds: one per record set, with exactly the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
+Codes = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
+
+_MOST_CODES = 2**62
 _FLOATS = frozenset({"voxel_size"})
 _BOOLEANS = frozenset({"is_multilabel"})
 
@@ -56,12 +65,146 @@ def records(record_set: str, columns: Mapping[str, Sequence[object]] | None = No
     return make(columns or {}, RECORD_SETS[record_set].columns)
 
 
-def sort_by(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows in the order of the columns: text by code point, numbers by value. The index starts at 0 again."""
-    return table.sort_values(list(columns), kind="stable", ignore_index=True)
-
-
 def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of tables of one kind, one after the other."""
     filled = [t for t in tables if len(t)] or list(tables[:1])
     return filled[0].reset_index(drop=True) if len(filled) == 1 else pd.concat(filled, ignore_index=True)
+
+
+# Keys. A key is the values of some columns of a row. A missing value is a value like any other: it equals itself.
+
+
+def key_codes(tables: Sequence[pd.DataFrame], key: Sequence[str]) -> list[Codes]:
+    """For every table one integer a row: equal where keys are equal, also of rows of different tables, and in the order
+    of the keys. Texts are ordered by code point, numbers by value, missing values come last.
+
+    Whatever asks about keys does so through these integers: the values of a column are looked at once, however many
+    tables and columns there are, and the rest is arithmetic.
+    """
+    codes = np.zeros(sum(len(t) for t in tables), dtype=np.int64)
+    possible = 1
+    for column in key:
+        ranks, distinct = _ranks([t[column] for t in tables])
+        if possible * distinct >= _MOST_CODES:
+            codes, possible = _dense(codes)
+        codes = codes * distinct + ranks
+        possible *= distinct
+    return np.split(codes, np.cumsum([len(t) for t in tables])[:-1])
+
+
+def sort_by(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Rows in the order of the columns, as ``key_codes`` has it; of equal rows the first stays first. The index starts
+    at 0 again."""
+    (codes,) = key_codes([table], columns)
+    return take(table, np.argsort(codes, kind="stable"))
+
+
+def first_of_each(table: pd.DataFrame, key: Sequence[str]) -> Mask:
+    """True for every row that no earlier one shares its key with."""
+    return ~_repeats(table, key)[0]
+
+
+def last_of_each(table: pd.DataFrame, key: Sequence[str]) -> Mask:
+    """True for every row that no later one shares its key with."""
+    return ~_repeats(table, key)[1]
+
+
+def shares_key(table: pd.DataFrame, key: Sequence[str]) -> Mask:
+    """True for every row that another one shares its key with."""
+    earlier, later = _repeats(table, key)
+    return earlier | later
+
+
+class Match(NamedTuple):
+    """Rows of two tables by key, as positions in order of key.
+
+    Attributes:
+        old, new: Keys that both have; the n-th of one and the n-th of the other are of one key.
+        only_old, only_new: Keys that the other has not.
+    """
+
+    old: Positions
+    new: Positions
+    only_old: Positions
+    only_new: Positions
+
+
+def match(old: pd.DataFrame, new: pd.DataFrame, key: Sequence[str]) -> Match:
+    """Find the rows of one table in another.
+
+    Raises:
+        ValueError: If a table has two rows of one key.
+    """
+    codes = key_codes([old, new], key)
+    orders = [np.argsort(c, kind="stable") for c in codes]
+    first, second = (c[o] for c, o in zip(codes, orders, strict=True))
+    for ordered in (first, second):
+        if (ordered[1:] == ordered[:-1]).any():
+            raise ValueError(f"two rows have one {', '.join(key)}")
+    there, missing = _found_in(first, second), ~_found_in(second, first)
+    return Match(orders[0][there], orders[1][~missing], orders[0][~there], orders[1][missing])
+
+
+def _found_in(wanted: Codes, ordered: Codes) -> Mask:
+    at = np.searchsorted(ordered, wanted)
+    found = np.zeros(len(wanted), dtype=np.bool_)
+    inside = at < len(ordered)
+    found[inside] = ordered[at[inside]] == wanted[inside]
+    return found
+
+
+def differs(before: pd.Series, after: pd.Series) -> Mask:
+    """Where two columns of equal length and type differ, position by position. Missing values are equal."""
+    if isinstance(before.dtype, pd.StringDtype):
+        differ = pc.not_equal(arrow_texts(before), arrow_texts(after))
+        return np.asarray(pc.fill_null(differ, False).to_numpy(zero_copy_only=False))
+    a, b = before.to_numpy(), after.to_numpy()
+    return np.asarray((a != b) & ~((a != a) & (b != b)))
+
+
+def take(table: pd.DataFrame, positions: Positions) -> pd.DataFrame:
+    """The rows at positions, in their order. The index starts at 0 again. All rows in the order they have are the
+    table itself: to copy them would be the most expensive step of sorting what is sorted."""
+    if len(positions) == len(table) and (positions == np.arange(len(table))).all():
+        return table.reset_index(drop=True)
+    return table.take(positions).reset_index(drop=True)
+
+
+def arrow_texts(column: pd.Series) -> pa.Array:
+    """A text column as one Arrow array, without a copy where it is one already."""
+    array = pa.array(column, type=pa.large_string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _repeats(table: pd.DataFrame, key: Sequence[str]) -> tuple[Mask, Mask]:
+    """Which rows an earlier one shares its key with, and which a later one."""
+    (codes,) = key_codes([table], key)
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    same = ordered[1:] == ordered[:-1]
+    earlier, later = np.zeros(len(table), dtype=np.bool_), np.zeros(len(table), dtype=np.bool_)
+    earlier[order[1:]] = same
+    later[order[:-1]] = same
+    return earlier, later
+
+
+def _ranks(columns: Sequence[pd.Series]) -> tuple[Codes, int]:
+    """The rank of every value among the distinct ones of all columns, one column after the other, and their number."""
+    if all(isinstance(c.dtype, pd.StringDtype) for c in columns):
+        chunks = pa.chunked_array([arrow_texts(c) for c in columns], type=pa.large_string())
+        encoded = chunks.dictionary_encode(null_encoding="encode").combine_chunks()
+        order = pc.array_sort_indices(encoded.dictionary, null_placement="at_end").to_numpy()
+        codes = encoded.indices.to_numpy()
+    else:
+        values = np.concatenate([c.to_numpy() for c in columns])
+        codes, distinct = pd.factorize(values, use_na_sentinel=False)
+        order = np.argsort(distinct, kind="stable")
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks[codes], max(1, len(order))
+
+
+def _dense(codes: Codes) -> tuple[Codes, int]:
+    """The same codes without gaps, and their number."""
+    distinct, ranks = np.unique(codes, return_inverse=True)
+    return ranks.astype(np.int64), max(1, len(distinct))

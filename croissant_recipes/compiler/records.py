@@ -39,4 +39,5 @@ def voxel_spacings(artifacts: Mapping[str, pd.DataFrame], kept: pd.DataFrame) ->
     """One row for each (run, voxel size) that a tomogram, a feature or a segmentation has."""
     columns = list(RECORD_SETS["voxel_spacings"].columns)
     parts = [artifacts[name][columns] for name, described in ARTIFACTS.items() if described.spaces]
-    return tables.concat([kept[columns], *parts]).drop_duplicates(ignore_index=True)
+    stacked = tables.concat([kept[columns], *parts])
+    return stacked[tables.first_of_each(stacked, columns)].reset_index(drop=True)

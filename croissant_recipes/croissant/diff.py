@@ -95,30 +95,22 @@ def compare(
 
 
 def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> TableChanges:
-    """Compare two record tables by key."""
-    key = list(RECORD_SETS[record_set].key)
-    old = tables.sort_by(old.drop_duplicates(key), key)
-    new = tables.sort_by(new, key)
-    if not len(old) or not len(new):
-        return TableChanges(record_set, added=new, removed=old, before=old[:0], after=new[:0], unchanged=0)
-    places = old[key].assign(old=range(len(old))).merge(new[key].assign(new=range(len(new))), on=key)
-    before = old.iloc[places["old"]].reset_index(drop=True)
-    after = new.iloc[places["new"]].reset_index(drop=True)
-    differs = np.zeros(len(places), dtype=bool)
+    """Compare two record tables by key. Of rows of one key in the old table, the first counts."""
+    key = RECORD_SETS[record_set].key
+    unique = old[tables.first_of_each(old, key)]
+    at = tables.match(unique, new, key)
+    differs = np.zeros(len(at.old), dtype=np.bool_)
     for column in RECORD_SETS[record_set].columns:
-        differs |= _differs(before[column], after[column])
+        if column not in key:
+            differs |= tables.differs(unique[column].take(at.old), new[column].take(at.new))
     return TableChanges(
         record_set,
-        added=new.drop(index=list(places["new"])),
-        removed=old.drop(index=list(places["old"])),
-        before=before[differs],
-        after=after[differs],
-        unchanged=int(len(places) - differs.sum()),
+        added=tables.take(new, at.only_new),
+        removed=tables.take(unique, at.only_old),
+        before=tables.take(unique, at.old[differs]),
+        after=tables.take(new, at.new[differs]),
+        unchanged=int(len(differs) - differs.sum()),
     )
-
-
-def _differs(before: pd.Series, after: pd.Series) -> np.ndarray:
-    return np.asarray((before != after) & ~(before.isna() & after.isna()), dtype=bool)
 
 
 def rows(table: pd.DataFrame, limit: int | None = None) -> list[Row]:

@@ -238,8 +238,10 @@ def _csv(folder: _Folder, record_set: RecordSet, file_object: Mapping[str, Any])
 def _first_of_each_key(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table with each key once, and the keys of the rows left out."""
     key = list(RECORD_SETS[name].key)
-    again = table.duplicated(key, keep="first")
-    return table[~again].reset_index(drop=True), table.loc[again, key]
+    first = tables.first_of_each(table, key)
+    if first.all():
+        return table, table.loc[:, key].head(0)
+    return table[first].reset_index(drop=True), table.loc[~first, key]
 
 
 def _remarks(
