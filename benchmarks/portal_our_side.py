@@ -46,9 +46,9 @@ def main() -> None:
         os.environ["CROISSANT_RECIPE_CACHE_DIR"] = f"{name}/cache"
         # copick's side imports before it measures, so this one does.
         from croissant_recipes import api, building, planning
-        from croissant_recipes.sources.portal import source
+        from croissant_recipes.sources.portal import datasets
 
-        assert all((building, planning, source))
+        assert all((building, planning, datasets))
         path = recipe(given.scenario, given.url, given.datasets, Path(name))
         results = []
         figures: dict[str, float] = measured(lambda: results.append(api.build(path)[0]))

@@ -20,7 +20,8 @@ from croissant_recipes.sources.locations import is_local
 from croissant_recipes.sources.opening import open_source
 
 if TYPE_CHECKING:
-    from croissant_recipes.sources.portal.listing import Listing
+    from croissant_recipes.sources.portal.objects import PortalObject
+    from croissant_recipes.sources.portal.overview import Contents
 
 _LISTED = 40
 _SCHEMA_LINE = "# yaml-language-server: $schema=recipe.schema.json"
@@ -49,9 +50,9 @@ def from_portal(datasets: Sequence[int], url: str | None) -> tuple[str, tuple[Di
     Raises:
         DiagnosticError: The portal cannot be reached, or has no such dataset.
     """
-    from croissant_recipes.sources.portal.listing import listing
+    from croissant_recipes.sources.portal.overview import contents
 
-    return _portal_recipe(listing(datasets, url, jobs=options.default_jobs()), url), ()
+    return _portal_recipe(contents(datasets, url, jobs=options.default_jobs()), url), ()
 
 
 def _everything(source: str) -> LayerSpec:
@@ -139,8 +140,8 @@ def _distinct(artifact: str, inventory: Inventory) -> list[str]:
     return matching.names(artifact, inventory.table(artifact))
 
 
-def _portal_recipe(found: Listing, url: str | None) -> str:
-    ids = [d.id for d in found.datasets]
+def _portal_recipe(found: Contents, url: str | None) -> str:
+    ids = list(found.titles)
     name = "portal-" + "-".join(map(str, ids))
     lines = _head(name, f"A starter recipe over the CryoET Data Portal, datasets {', '.join(map(str, ids))}.")
     endpoint = f", url: {_quoted(url)}" if url else ""
@@ -153,27 +154,22 @@ def _portal_recipe(found: Listing, url: str | None) -> str:
         f"    portal: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
         "",
     ]
-    lines += _lines("Datasets", [f"{d.id}: {d.title} (runs: {d.runs:,})" for d in found.datasets], "")
+    lines += _lines("Datasets", [f"{d}: {title} (runs: {found.runs[d]:,})" for d, title in found.titles.items()], "")
     lines += ["", "layers:", "  - export: portal"]
     lines += _lines("Tomograms", [f"{t.tomo_type}@{t.voxel_size} ({t.count:,})" for t in found.tomograms])
     lines += _portal_tomograms(found)
     lines += ["    others: exclude", ""]
-    lines += _lines("Picks", [f"{o.name} ({_made(o.picks, o.method_types)})" for o in found.objects if o.picks], "  ")
-    lines += _portal_layer("picks", [o.name for o in found.objects if o.picks])
-    segmented = [o for o in found.objects if o.segmentations or o.instance_segmentations]
-    lines += _lines(
-        "Segmentations",
-        [f"{o.name} ({_made(o.segmentations + o.instance_segmentations, o.method_types)})" for o in segmented],
-        "  ",
-    )
-    lines += _portal_layer("segmentations", [o.name for o in segmented])
+    for artifact in ("picks", "segmentations"):
+        there = [o for o in found.objects if o.count(artifact)]
+        lines += _lines(artifact.capitalize(), [_made(o, artifact, found) for o in there], "  ")
+        lines += _portal_layer(artifact, [o.name for o in there])
     lines += _lines("Authors of picks, for `picks: {authors: [...]}`", _most(found.authors.get("picks", ())), "")
     lines += _lines("Method types, for `where: {method_type: ...}`", _most(found.method_types), "")
     lines += _lines("Depositions, for `where: {deposition_id: ...}`", _most(found.depositions), "")
     return "\n".join([*lines, ""])
 
 
-def _portal_tomograms(found: Listing) -> list[str]:
+def _portal_tomograms(found: Contents) -> list[str]:
     if not found.tomograms:
         return ["    tomograms: none"]
     most = max(found.tomograms, key=lambda t: (t.count, t.tomo_type))
@@ -195,8 +191,10 @@ def _portal_layer(artifact: str, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _made(count: int, method_types: Sequence[tuple[str, int]]) -> str:
-    return ", ".join([f"{count:,}", *(str(name) for name, _ in method_types)])
+def _made(found: PortalObject, artifact: str, contents: Contents) -> str:
+    """An object with how many artifacts there are of it, and how its annotations were made."""
+    methods = (name for name, _ in contents.methods_of[found.identifier])
+    return f"{found.name} ({', '.join([f'{found.count(artifact):,}', *methods])})"
 
 
 def _most(counts: Sequence[tuple[str, int]]) -> list[str]:

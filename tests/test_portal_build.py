@@ -44,7 +44,7 @@ from croissant_recipes import api, from_croissant
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources.portal import source as portal_source
+from croissant_recipes.sources.portal import datasets as portal_datasets
 from tests.portal_oracle import RecordTables, copick_append, copick_export, copick_portal_root, read_records
 from tests.portal_server import Server, serve
 from tests.portal_tables import generate
@@ -687,7 +687,7 @@ def test_a_copick_config_of_the_portal_is_a_source(
         "portal_cache": False,
     }
     (tmp_path / "project.json").write_text(json.dumps(config))
-    monkeypatch.setattr(portal_source, "PORTAL_URL", server.url)
+    monkeypatch.setattr(portal_datasets, "PORTAL_URL", server.url)
     sources = {"cdp": {"copick": {"config": "project.json", "base_url": "https://example.org/overlay"}}}
     (root,) = build(write(tmp_path, "", {"on_collision": "first"}, sources=sources))
     ours = built_rows(root)

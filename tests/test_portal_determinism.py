@@ -16,8 +16,8 @@ from croissant_recipes import api
 from croissant_recipes.api import Planned
 from croissant_recipes.options import Options
 from croissant_recipes.sources.base import Request
-from croissant_recipes.sources.portal import source
-from croissant_recipes.sources.portal.source import PortalSource
+from croissant_recipes.sources.portal import datasets as portal_datasets
+from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.transport import Limits
 from tests.portal_server import Fault, Server, Stall, serve
 from tests.portal_tables import Tables, generate
@@ -140,7 +140,9 @@ def test_the_size_of_pages_and_batches(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(source, "PortalSource", functools.partial(PortalSource, limits=Limits(page_rows=page_rows)))
+    monkeypatch.setattr(
+        portal_datasets, "PortalSource", functools.partial(PortalSource, limits=Limits(page_rows=page_rows))
+    )
     result = build(tmp_path, server)
     assert files_of(result) == usual
     assert fewest <= len(requests_of(result)) <= most

@@ -16,8 +16,8 @@ from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.options import Options
-from croissant_recipes.sources.portal import source
-from croissant_recipes.sources.portal.source import PortalSource
+from croissant_recipes.sources.portal import datasets as portal_datasets
+from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.transport import Limits
 from tests.portal_server import Drop, ErrorBody, Fault, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import generate
@@ -76,7 +76,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def wait_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """How long sources wait for an answer."""
     limits = Limits(page_rows=20, timeout_seconds=seconds)
-    monkeypatch.setattr(source, "PortalSource", functools.partial(PortalSource, limits=limits, sleep=lambda _: None))
+    monkeypatch.setattr(
+        portal_datasets, "PortalSource", functools.partial(PortalSource, limits=limits, sleep=lambda _: None)
+    )
 
 
 @pytest.fixture(scope="module")

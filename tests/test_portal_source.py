@@ -31,9 +31,9 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.copick_config import load_config
-from croissant_recipes.sources.portal.listing import listing
+from croissant_recipes.sources.portal.datasets import PortalSource
+from croissant_recipes.sources.portal.overview import contents
 from croissant_recipes.sources.portal.project import PortalProject
-from croissant_recipes.sources.portal.source import PortalSource
 from croissant_recipes.sources.portal.transport import CacheMode, Limits
 from tests.portal_oracle import RecordTables, copick_export, copick_portal_root
 from tests.portal_server import ErrorBody, Fault, Server, Stall, Status, Truncate, serve
@@ -522,7 +522,7 @@ from pathlib import Path
 from croissant_recipes.language import checks
 from croissant_recipes.progress import Silent
 from croissant_recipes.language.recipe import PortalSource as Spec
-from croissant_recipes.sources.portal.source import PortalSource
+from croissant_recipes.sources.portal.datasets import PortalSource
 url, recipe_path, mode, datasets = sys.argv[1:]
 recipe, _ = checks.check_recipe(Path(recipe_path), {})
 spec = Spec(datasets=tuple(map(int, datasets.split(","))), url=url)
@@ -648,19 +648,20 @@ def test_author_lists_of_colliding_rows(server: Server) -> None:
 
 
 def test_datasets_are_listed(server: Server) -> None:
-    found = listing(DATASETS, server.url)
-    assert [d.id for d in found.datasets] == DATASETS
-    assert found.run_count == len(TABLES["Run"])
+    found = contents(DATASETS, server.url)
+    assert list(found.titles) == DATASETS
+    assert found.runs == Counter(row["datasetId"] for row in TABLES["Run"])
     ribosome = next(o for o in found.objects if o.name == "cytosolic-ribosome")
     annotations = {a["id"] for a in TABLES["Annotation"] if a["objectId"] == ribosome.identifier}
     shapes = [s for s in TABLES["AnnotationShape"] if s["annotationId"] in annotations]
-    assert ribosome.picks == sum(s["shapeType"] in ("Point", "OrientedPoint") for s in shapes)
+    assert ribosome.count("picks") == sum(s["shapeType"] in ("Point", "OrientedPoint") for s in shapes)
     assert sum(count for _, count in found.method_types) == len(TABLES["Annotation"])
+    assert sum(count for _, count in found.methods_of[ribosome.identifier]) == len(annotations)
     assert sum(t.count for t in found.tomograms) == len(TABLES["Tomogram"])
-    assert found.voxel_sizes == tuple(sorted({row["voxelSpacing"] for row in TABLES["Tomogram"]}))
+    assert {t.voxel_size for t in found.tomograms} == {row["voxelSpacing"] for row in TABLES["Tomogram"]}
     assert {name for name, _ in found.authors["tomograms"]} == {row["name"] for row in TABLES["TomogramAuthor"]}
     with pytest.raises(DiagnosticError, match="no dataset 7"):
-        listing([7], server.url)
+        contents([7], server.url)
 
 
 # copick configs

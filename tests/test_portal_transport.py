@@ -14,8 +14,8 @@ import pytest
 
 from croissant_recipes.sources.portal.client import PortalClient
 from croissant_recipes.sources.portal.conditions import RunScope, both, near
-from croissant_recipes.sources.portal.fetching import Fetch, Rows, all_rows, fetch_batch, rows_query
-from croissant_recipes.sources.portal.query import NotCachedError, PortalError, Query
+from croissant_recipes.sources.portal.fetching import Fetch, Rows, all_rows, fetch_batch
+from croissant_recipes.sources.portal.queries import NotCachedError, PortalError, Query, rows_query
 from croissant_recipes.sources.portal.response_cache import ResponseCache, request_key
 from croissant_recipes.sources.portal.transport import CacheMode, Endpoint, Limits
 from tests.portal_server import Drop, ErrorBody, Fault, Server, Stall, Status, Truncate, serve

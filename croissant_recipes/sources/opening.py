@@ -23,7 +23,7 @@ def open_source(name: str, spec: SourceSpec, folder: Path, *, jobs: int, cache: 
         DiagnosticError: The source cannot be read or is not usable.
     """
     if spec.portal is not None:
-        from croissant_recipes.sources.portal.source import PortalSource
+        from croissant_recipes.sources.portal.datasets import PortalSource
 
         return PortalSource(name, spec.portal, jobs=jobs, cache=cache)
     if spec.copick is not None:

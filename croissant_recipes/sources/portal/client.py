@@ -16,7 +16,7 @@ from gql import GraphQLRequest
 from gql.transport.exceptions import TransportConnectionFailed, TransportProtocolError, TransportServerError
 from graphql import DocumentNode, GraphQLError, parse, validate
 
-from croissant_recipes.sources.portal.query import FailedTry, Query
+from croissant_recipes.sources.portal.queries import FailedTry, Query
 
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 # A request that timed out has waited long already.

@@ -1,55 +1,25 @@
-"""Rows of one table of the portal: cut by runs, paged by id, cut again where the server cannot answer."""
+"""Rows of the portal's tables: cut by runs, paged by id, cut again where the server cannot answer, many at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field
-from typing import Any
 
-from croissant_recipes.sources.base import Request
-from croissant_recipes.sources.portal.conditions import Clause, RunScope, at, both
-from croissant_recipes.sources.portal.query import PortalError, Query
-from croissant_recipes.sources.portal.transport import Endpoint
+from croissant_recipes.sources.base import Request, Task
+from croissant_recipes.sources.portal.conditions import RunScope, at, both
+from croissant_recipes.sources.portal.queries import (
+    Clause,
+    PortalError,
+    Query,
+    Row,
+    Selection,
+    fields,
+    rows_query,
+)
+from croissant_recipes.sources.portal.transport import Answer, Endpoint
 
-Row = Mapping[str, Any]
-Selection = Mapping[str, Any]
-"""Fields to ask for; those of a relation are a mapping of their own, a scalar's is empty."""
-
-_TYPES = {
-    "runs": "Run",
-    "tomograms": "Tomogram",
-    "tomogramAuthors": "TomogramAuthor",
-    "annotationFiles": "AnnotationFile",
-    "annotationAuthors": "AnnotationAuthor",
-    "annotations": "Annotation",
-    "annotationShapes": "AnnotationShape",
-    "datasets": "Dataset",
-}
 _DEEPEST_CUT = 5
-
-
-def fields(selection: Selection) -> str:
-    """The text of a selection."""
-    return " ".join(f"{name} {{ {fields(inner)} }}" if inner else name for name, inner in selection.items())
-
-
-def rows_query(what: str, table: str, selection: Selection, where: Clause, limit: int) -> Query:
-    """The first ``limit`` rows by id."""
-    text = (
-        f"query rows($where: {_TYPES[table]}WhereClause, $page: LimitOffsetClause) {{ "
-        f"rows: {table}(where: $where, orderBy: [{{id: asc}}], limitOffset: $page) {{ {fields(selection)} }} }}"
-    )
-    return Query(what, text, {"where": where, "page": {"limit": limit}})
-
-
-def groups_query(what: str, table: str, group_by: Selection, where: Clause, functions: str = "count") -> Query:
-    """How many rows there are for each combination of values."""
-    text = (
-        f"query groups($where: {_TYPES[table]}WhereClause) {{ "
-        f"rows: {table}Aggregate(where: $where) {{ "
-        f"aggregate {{ groupBy {{ {fields(group_by)} }} {functions} }} }} }}"
-    )
-    return Query(what, text, {"where": where})
 
 
 @dataclass(frozen=True)
@@ -149,3 +119,81 @@ def _runs_text(scope: RunScope, batch: Sequence[int]) -> str:
     if len(batch) == len(scope.known):
         return "all runs"
     return f"run {batch[0]}" if len(batch) == 1 else f"{len(batch)} runs from {batch[0]} to {batch[-1]}"
+
+
+@dataclass
+class FetchPool:
+    """Fetches under way on several threads, each made once however many layers need its rows."""
+
+    endpoint: Endpoint
+    executor: Executor
+    _parts: dict[tuple[object, ...], list[Future[Rows]]] = field(default_factory=dict)
+    _unreported: list[tuple[object, ...]] = field(default_factory=list)
+    _failures: list[PortalError] = field(default_factory=list)
+    _asked: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> FetchPool:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is not None:
+            self._give_up()
+
+    def start(self, fetches: Iterable[Fetch], scope: RunScope, rows: int, task: Task) -> None:
+        """Start fetches that give about so many rows each, unless they are under way."""
+        batches = scope.batches(-(-rows // self.endpoint.limits.page_rows))
+        for fetch in fetches:
+            key = self._key(fetch, scope)
+            if key not in self._parts:
+                task.extend(len(batches))
+                self._parts[key] = [self.executor.submit(self._fetch, fetch, scope, b, task) for b in batches]
+
+    def read(self, fetch: Fetch, scope: RunScope) -> Sequence[Row]:
+        """The rows of a fetch that was started, by id."""
+        key = self._key(fetch, scope)
+        try:
+            parts = [future.result() for future in self._parts[key]]
+        except (PortalError, CancelledError):
+            # Those that were given up because of the first failure fail too, and do not tell why.
+            raise self._failures[0] from None
+        if key not in self._unreported:
+            self._unreported.append(key)
+            for part in parts:
+                self._asked += part.requests
+        return sorted((row for part in parts for row in part.rows), key=_id)
+
+    def ask(self, query: Query) -> Answer:
+        """The answer to a query, at once."""
+        answer = self.endpoint.ask(query)
+        self._asked.append(answer.request)
+        return answer
+
+    def new_requests(self) -> list[Request]:
+        """The requests since the last call, in an order that does not depend on which answer came first."""
+        asked, self._asked = self._asked, []
+        return asked
+
+    def _fetch(self, fetch: Fetch, scope: RunScope, batch: Sequence[int], task: Task) -> Rows:
+        try:
+            rows = fetch_batch(self.endpoint, fetch, scope, batch)
+        except PortalError as error:
+            self._failures.append(error)
+            self._give_up()
+            raise
+        task.advance()
+        return rows
+
+    def _give_up(self) -> None:
+        self.endpoint.stop()
+        for parts in list(self._parts.values()):
+            for future in parts:
+                future.cancel()
+
+    @staticmethod
+    def _key(fetch: Fetch, scope: RunScope) -> tuple[object, ...]:
+        return *fetch.key(), scope
+
+
+def _id(row: Row) -> int:
+    identifier: int = row["id"]
+    return identifier

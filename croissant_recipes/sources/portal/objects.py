@@ -15,6 +15,12 @@ PICKS_SHAPES = ("Point", "OrientedPoint")
 SEGMENTATION_SHAPES = {"SegmentationMask": "binary", "InstanceSegmentationMask": "instance"}
 """Shape types that are volumes in copick, and the segmentation type of each."""
 
+SHAPES: Mapping[str, tuple[str, ...]] = {"picks": PICKS_SHAPES, "segmentations": tuple(SEGMENTATION_SHAPES)}
+"""The shape types that an artifact type comes from."""
+
+USER = "data-portal"
+"""copick's user of every annotation."""
+
 RADIUS = 50.0
 """Å, as the portal gives none."""
 
@@ -45,7 +51,11 @@ class PortalObject:
 
     @property
     def is_particle(self) -> bool:
-        return any(shape in self.shapes for shape in PICKS_SHAPES)
+        return self.count("picks") > 0
+
+    def count(self, artifact: str) -> int:
+        """How many shapes there are that become artifacts of a type."""
+        return sum(self.shapes.get(shape, 0) for shape in SHAPES[artifact])
 
 
 def object_name(spelled: str, identifier: str) -> str:

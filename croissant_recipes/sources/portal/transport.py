@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Request
-from croissant_recipes.sources.portal.query import FailedTry, NotCachedError, PortalError, Query
+from croissant_recipes.sources.portal.queries import FailedTry, NotCachedError, PortalError, Query
 from croissant_recipes.sources.portal.response_cache import TTL_SECONDS, ResponseCache, request_key
 
 if TYPE_CHECKING:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity
@@ -14,18 +16,30 @@ from croissant_recipes.language import recipe
 from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Request, Root, empty_tables
-from croissant_recipes.sources.portal import layer_reading, tables
-from croissant_recipes.sources.portal.authors import author_lists
-from croissant_recipes.sources.portal.failures import no_datasets, numbers, reported
-from croissant_recipes.sources.portal.layer_plan import plan_layer
-from croissant_recipes.sources.portal.layer_reading import LayerReading
-from croissant_recipes.sources.portal.objects import PICKS_SHAPES, SEGMENTATION_SHAPES, PortalObject, pickable
-from croissant_recipes.sources.portal.overview import Overview, survey
-from croissant_recipes.sources.portal.pool import FetchPool
+from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
+from croissant_recipes.sources.portal.conditions import RunScope, run_scope
+from croissant_recipes.sources.portal.fetching import FetchPool
+from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES, SHAPES, pickable
+from croissant_recipes.sources.portal.overview import Overview, authors_query, groups, survey
+from croissant_recipes.sources.portal.queries import reported
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits
 
 _UNREAD = "copick reads points and masks only"
+
+
+@dataclass(frozen=True)
+class LayerReading:
+    """What a layer reads.
+
+    Attributes:
+        scope: The runs.
+        readings: By artifact type; a type that the layer cannot select anything of has none.
+    """
+
+    layer: LayerSpec
+    scope: RunScope
+    readings: Mapping[str, Reading]
 
 
 class PortalSource:
@@ -90,7 +104,7 @@ class PortalSource:
             DiagnosticError: As ``scan``.
         """
         with self._reported(), self._endpoint(ResponseCache(default_folder())) as endpoint:
-            return author_lists(endpoint, artifact, ids)
+            return PORTAL_TYPES[artifact].author_lists(endpoint, ids)
 
     def _reported(self) -> AbstractContextManager[None]:
         return reported(self._subject, self.datasets, self.url)
@@ -101,15 +115,12 @@ class PortalSource:
     def _scan(self, endpoint: Endpoint, layers: Sequence[LayerSpec], progress: Progress) -> list[Inventory]:
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="portal") as executor:
             overview = self._survey(endpoint, executor, layers, progress)
-            names = {o.identifier: o.name for o in overview.objects} if self._names is None else self._names
-            readings = [
-                plan_layer(layer, self.datasets, overview, names, only_named=self._names is not None)
-                for layer in layers
-            ]
+            readings = [self._plan(layer, overview) for layer in layers]
             with FetchPool(endpoint, executor) as pool, progress.task(f"{self.name}: portal", None) as task:
-                for reading in readings:
-                    pool.start(reading, task)
-                inventories = [self._inventory(reading, overview, names, pool) for reading in readings]
+                for layer in readings:
+                    for reading in layer.readings.values():
+                        pool.start(reading.fetches(), layer.scope, reading.most, task)
+                inventories = [self._inventory(layer, overview, pool) for layer in readings]
         if inventories:
             inventories[0] = _with_requests(inventories[0], overview.requests)
         return inventories
@@ -118,40 +129,42 @@ class PortalSource:
         self, endpoint: Endpoint, executor: ThreadPoolExecutor, layers: Sequence[LayerSpec], progress: Progress
     ) -> Overview:
         with progress.task(f"{self.name}: what the portal has", None):
-            overview = survey(
+            return survey(
                 endpoint,
                 executor,
                 self.datasets,
+                subject=self._subject,
+                names=self._names,
                 run_names={f for layer in layers if layer.run_name for f in layer.run_name.fields},
                 with_tomograms=any(layer.filters["tomograms"].take is not Take.NONE for layer in layers),
             )
-        if overview.missing:
-            raise no_datasets(self._subject, overview.missing, self.url)
-        return overview
 
-    def _inventory(
-        self, layer: LayerReading, overview: Overview, names: Mapping[str, str], pool: FetchPool
-    ) -> Inventory:
+    def _plan(self, layer: LayerSpec, overview: Overview) -> LayerReading:
+        scope = run_scope(layer.filters["runs"], self.datasets, overview.runs)
+        planned = {name: kind.plan(layer, overview) for name, kind in PORTAL_TYPES.items()} if scope.chosen else {}
+        return LayerReading(layer, scope, {name: reading for name, reading in planned.items() if reading is not None})
+
+    def _inventory(self, layer: LayerReading, overview: Overview, pool: FetchPool) -> Inventory:
         found = empty_tables()
         chosen = set(layer.scope.chosen)
-        runs = [row for row in overview.runs if row["id"] in chosen]
-        found["runs"] = tables.runs(runs, layer.run_fields)
-        diagnostics = []
-        datasets = {str(row["id"]): str(row["datasetId"]) for row in runs}
+        rows = [row for row in overview.runs if row["id"] in chosen]
+        found["runs"] = runs(rows, layer.layer)
+        datasets = {str(row["id"]): str(row["datasetId"]) for row in rows}
+        diagnostics: list[Diagnostic] = []
         for artifact, reading in layer.readings.items():
-            table, without_file = layer_reading.table(reading, layer, pool.read, tables.name_of(names))
+            table, told = PORTAL_TYPES[artifact].table(reading, layer.scope, partial(pool.read, scope=layer.scope))
             found[artifact] = table.assign(portal_dataset_id=table["run"].map(datasets).astype("str"))
-            if without_file:
-                diagnostics.append(_without_file(without_file))
-        vocabulary = _vocabulary(overview, names)
-        for artifact in ("tomograms", "picks", "segmentations"):
+            diagnostics += told
+        vocabulary = _vocabulary(overview)
+        for artifact in PORTAL_TYPES:
             if layer.layer.filters[artifact].authors and found[artifact].empty:
-                vocabulary[f"{artifact}.authors"] = pool.author_names(artifact, self.datasets)
-        if any(a in layer.readings for a in ("picks", "segmentations")):
-            diagnostics += _unread_shapes(overview.objects)
+                of_type = groups(pool.ask(authors_query(artifact, self.datasets)))
+                vocabulary[f"{artifact}.authors"] = sorted(group["groupBy"]["name"] for group in of_type)
+        if any(artifact in layer.readings for artifact in SHAPES):
+            diagnostics += _unread_shapes(overview)
         return Inventory(
             tables=found,
-            roots={tables.ROOT: Root(tables.BUCKET, base_url=tables.BUCKET)},
+            roots={ROOT: Root(BUCKET, base_url=BUCKET)},
             objects=pickable(overview.objects),
             diagnostics=tuple(diagnostics),
             vocabulary=vocabulary,
@@ -159,7 +172,8 @@ class PortalSource:
         )
 
 
-def _vocabulary(overview: Overview, names: Mapping[str, str]) -> dict[str, Sequence[str]]:
+def _vocabulary(overview: Overview) -> dict[str, Sequence[str]]:
+    names = overview.names
     objects = [o for o in overview.objects if o.identifier in names]
     sizes = overview.tomograms.drop_duplicates(["tomo_type", "voxel_size"])
     return {
@@ -177,24 +191,15 @@ def _vocabulary(overview: Overview, names: Mapping[str, str]) -> dict[str, Seque
     }
 
 
-def _unread_shapes(objects: Iterable[PortalObject]) -> list[Diagnostic]:
-    counts: dict[str, int] = {}
-    for o in objects:
-        for shape, count in o.shapes.items():
-            if shape not in PICKS_SHAPES and shape not in SEGMENTATION_SHAPES:
-                counts[shape] = counts.get(shape, 0) + count
+def _unread_shapes(overview: Overview) -> list[Diagnostic]:
+    read = {shape for shapes in SHAPES.values() for shape in shapes}
+    counts: Counter[str] = Counter()
+    for o in overview.objects:
+        counts.update({shape: count for shape, count in o.shapes.items() if shape not in read})
     return [
         Diagnostic(Code.NOT_EXPORTED, f"{count} annotations of shape {shape} are left out: {_UNREAD}", Severity.INFO)
         for shape, count in sorted(counts.items())
     ]
-
-
-def _without_file(ids: Sequence[int]) -> Diagnostic:
-    return Diagnostic(
-        Code.NOT_EXPORTED,
-        f"the portal has no OME-Zarr of {numbers('tomogram', ids)}, left out",
-        Severity.WARNING,
-    )
 
 
 def _with_diagnostic(inventory: Inventory, diagnostic: Diagnostic) -> Inventory:

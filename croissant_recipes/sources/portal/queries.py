@@ -1,0 +1,128 @@
+"""Queries to the portal: their text, and what it means that one stays without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+
+Clause = dict[str, Any]
+"""A ``where`` clause."""
+
+Selection = Mapping[str, Any]
+"""Fields to ask for; those of a relation are a mapping of their own, a scalar's is empty."""
+
+Row = Mapping[str, Any]
+
+_TYPES = {
+    "runs": "Run",
+    "tomograms": "Tomogram",
+    "tomogramAuthors": "TomogramAuthor",
+    "annotationFiles": "AnnotationFile",
+    "annotationAuthors": "AnnotationAuthor",
+    "annotations": "Annotation",
+    "annotationShapes": "AnnotationShape",
+    "datasets": "Dataset",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """A GraphQL query.
+
+    Attributes:
+        what: What it asks for, in readable words.
+        text: The query.
+        variables: Its variables.
+    """
+
+    what: str
+    text: str
+    variables: Mapping[str, Any]
+
+
+def fields(selection: Selection) -> str:
+    """The text of a selection."""
+    return " ".join(f"{name} {{ {fields(inner)} }}" if inner else name for name, inner in selection.items())
+
+
+def rows_query(what: str, table: str, selection: Selection, where: Clause, limit: int) -> Query:
+    """The first ``limit`` rows by id."""
+    text = (
+        f"query rows($where: {_TYPES[table]}WhereClause, $page: LimitOffsetClause) {{ "
+        f"rows: {table}(where: $where, orderBy: [{{id: asc}}], limitOffset: $page) {{ {fields(selection)} }} }}"
+    )
+    return Query(what, text, {"where": where, "page": {"limit": limit}})
+
+
+def groups_query(what: str, table: str, group_by: Selection, where: Clause, functions: str = "count") -> Query:
+    """How many rows there are for each combination of values."""
+    text = (
+        f"query groups($where: {_TYPES[table]}WhereClause) {{ "
+        f"rows: {table}Aggregate(where: $where) {{ "
+        f"aggregate {{ groupBy {{ {fields(group_by)} }} {functions} }} }} }}"
+    )
+    return Query(what, text, {"where": where})
+
+
+class PortalError(Exception):
+    """A query that stays without an answer.
+
+    Attributes:
+        query: The query.
+        reason: Why, as the last try told.
+        may_be_too_large: Whether a part of it could still be answered.
+    """
+
+    def __init__(self, query: Query, reason: str, *, may_be_too_large: bool = False) -> None:
+        super().__init__(f"{query.what}: {reason}")
+        self.query, self.reason, self.may_be_too_large = query, reason, may_be_too_large
+
+
+class NotCachedError(PortalError):
+    """Offline, and the answer is not on disk."""
+
+
+class FailedTry(Exception):  # noqa: N818 - one try that failed is no error yet
+    """One try of a query failed.
+
+    Attributes:
+        reason: Why.
+        cost: How many tries it counts as; ``None`` where no further try can help.
+        may_be_too_large: Whether a part of the query could still be answered.
+    """
+
+    def __init__(self, reason: str, *, cost: int | None, may_be_too_large: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.cost, self.may_be_too_large = reason, cost, may_be_too_large
+
+
+@contextmanager
+def reported(subject: str, datasets: Sequence[int], url: str) -> Iterator[None]:
+    """Turns a query without an answer into the diagnostic that names it.
+
+    Args:
+        subject: What the datasets are read for, as messages name it.
+
+    Raises:
+        DiagnosticError: ``UNREACHABLE``, or ``CACHE`` where only cached answers are allowed.
+    """
+    try:
+        yield
+    except PortalError as error:
+        where = f"{subject}, {numbers('dataset', datasets)}"
+        if isinstance(error, NotCachedError):
+            message = f"{where}: no cached answer for the query of {error.query.what}"
+            raise DiagnosticError(Diagnostic(Code.CACHE, message, hint="run it once without --offline")) from error
+        message = f"{where}: {url} gives no answer to the query of {error.query.what}: {error.reason}"
+        raise DiagnosticError(Diagnostic(Code.UNREACHABLE, message, hint="try again later")) from error
+
+
+def numbers(what: str, values: Sequence[int], limit: int = 8) -> str:
+    """``datasets 10000, 10440``."""
+    shown = ", ".join(map(str, values[:limit])) + (f" and {len(values) - limit} more" if len(values) > limit else "")
+    return f"{what}{'' if len(values) == 1 else 's'} {shown}"
