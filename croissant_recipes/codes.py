@@ -59,6 +59,7 @@ class Code(Enum):
     BASE = ("CR215", "base does not fit")
     DATASET = ("CR217", "dataset metadata incomplete")
     ARTIFACT_TYPE = ("CR218", "artifact type does not fit")
+    SPLIT_REPLACED = ("CR219", "split of the file replaced by assign")
 
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)

@@ -122,6 +122,10 @@ EXAMPLES = {
     "CR215": _edit("output:\n", "base: published/Croissant/metadata.json\n\noutput:\n", "export: lab", "append: lab"),
     "CR217": _edit("  url: https://example.org/quickstart\n", ""),
     "CR218": _edit(_PICK_LINE, "meshes: { where: { id: 1 } }"),
+    "CR219": Example(
+        (("splits:\n", "splits:\n  file: folds.csv\n"),),
+        prepare=_write("folds.csv", "split,run\ntrain,TS_003\ntrain,TS_004\n"),
+    ),
     "CR301": _planned("sample/filesystem.json", "sample/config.json"),
     "CR302": _planned(
         "sample/filesystem.json", "sample/bad.json", prepare=_write("sample/bad.json", '{"config_type": "filesystm"}')

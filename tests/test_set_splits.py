@@ -58,6 +58,16 @@ EDITS = {
         ("--splits-file", "splits.csv"),
         {"TS_1": "train", "TS_2": "train", "TS_3": "val", "TS_4": "val"},
     ),
+    "file and assign": Edit(
+        "{file: splits.csv, assign: {train: TS_5, test: TS_3}}",
+        ("--splits-file", "splits.csv", "--split", "train=TS_5", "--split", "test=TS_3"),
+        {"TS_1": "train", "TS_2": "val", "TS_3": "test", "TS_4": "val", "TS_5": "train"},
+    ),
+    "clear, file and assign": Edit(
+        "{clear: true, file: splits.csv, assign: {train: [TS_4], val: [TS_1]}}",
+        ("--clear-all", "--splits-file", "splits.csv", "--split", "train=TS_4", "--split", "val=TS_1"),
+        {"TS_1": "val", "TS_4": "train"},
+    ),
     "unassign": Edit("{unassign: [TS_1, TS_5]}", ("--unassign", "TS_1,TS_5"), {"TS_2": "val", "TS_3": "val"}),
     "assign and unassign": Edit(
         "{assign: {test: [TS_4, TS_5]}, unassign: [TS_5, TS_2]}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Span
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span
 from croissant_recipes.language import selectors
 from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, SplitRule
 from croissant_recipes.language.loading import Draft
@@ -32,6 +32,8 @@ def check(draft: Draft, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, 
     if splits.file is not None:
         rows, more = _read_file(draft, splits.file)
         found += more
+        found += _replaced(draft, rows)
+        rows = tuple(row for row in rows if row.split not in splits.assign)
     found += _twice([*of_layers, *assign], rows)
     if splits.random is not None:
         for name in splits.random.ratios:
@@ -95,6 +97,17 @@ def _check_name(name: str, span: Span) -> list[Diagnostic]:
     hint = f"call it 'fold-{name.strip()}'"
     message = f"split name {name!r} reads as a number, and copick cannot open a Croissant that has it"
     return [Diagnostic(Code.SPLIT_NAME, message, span=span, hint=hint)]
+
+
+def _replaced(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic]:
+    """Splits that both ``assign`` and the file have: the file's lines of those do not count, as with copick's flags."""
+    for split in draft.splits.assign:
+        lines = sum(row.split == split for row in rows)
+        if lines:
+            message = f"assign replaces the split {split!r} of {draft.splits.file} ({lines} line{'s' * (lines > 1)})"
+            span = draft.document.key_span("splits", "assign", split)
+            hint = "to add runs to those of the file, write them there"
+            yield Diagnostic(Code.SPLIT_REPLACED, message, Severity.INFO, hint, span)
 
 
 def _twice(rules: Sequence[SplitRule], rows: Sequence[SplitFileRow]) -> list[Diagnostic]:
