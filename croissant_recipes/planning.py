@@ -12,15 +12,13 @@ from croissant_recipes.compiler.planner import Base, Plan, Resolution
 from croissant_recipes.croissant import readers
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
-from croissant_recipes.language.recipe import CroissantSource as CroissantSpec
+from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import locations
-from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Progress, Source
-from croissant_recipes.sources.opening import open_source
+from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
+from croissant_recipes.sources.opening import SourceKey, open_source, source_key
 from croissant_recipes.writing import Output
-
-_Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ class _Session:
     def __init__(self, options: Options, progress: Progress) -> None:
         self.options = options
         self.progress = progress
-        self.sources: dict[_Key, Source] = {}
+        self.sources: dict[SourceKey, Source] = {}
         self.inventories: dict[tuple[Path, int], Inventory] = {}
-        self.failed: dict[_Key, tuple[Diagnostic, ...]] = {}
+        self.failed: dict[SourceKey, tuple[Diagnostic, ...]] = {}
 
     def run(self, recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]]) -> list[Outcome]:
         self._scan([checked for checked, _ in recipes])
@@ -67,20 +65,15 @@ class _Session:
         return [self._finish(checked, found, resolution, facts) for checked, found, resolution in resolved]
 
     def _scan(self, recipes: Sequence[CheckedRecipe]) -> None:
-        wanted: dict[_Key, list[tuple[CheckedRecipe, LayerSpec]]] = {}
+        wanted: dict[SourceKey, list[tuple[CheckedRecipe, LayerSpec]]] = {}
         for checked in recipes:
             for spec in checked.layers:
                 wanted.setdefault(_key(checked, spec.source), []).append((checked, spec))
         for key, users in wanted.items():
             checked, spec = users[0]
             try:
-                source = open_source(
-                    spec.source,
-                    checked.recipe.sources[spec.source],
-                    checked.folder,
-                    jobs=self.options.jobs,
-                    cache=self.options.cache,
-                )
+                means = Means(checked.folder, self.options.jobs, self.options.cache)
+                source = open_source(spec.source, checked.recipe.sources[spec.source], means)
                 scanned = source.scan([layer for _, layer in users], self.progress)
             except DiagnosticError as error:
                 self.failed[key] = error.diagnostics
@@ -118,8 +111,8 @@ class _Session:
         base_url = existing.manifest.get("copick:baseUrl") or None
         return Base(inventory, existing.tables["voxel_spacings"], base_url, _csv_base(existing.manifest))
 
-    def _read_files(self, resolutions: Sequence[Resolution]) -> dict[_Key, Mapping[tuple[str, str], FileFacts]]:
-        needed: dict[_Key, dict[tuple[str, str], None]] = {}
+    def _read_files(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
+        needed: dict[SourceKey, dict[tuple[str, str], None]] = {}
         for resolution in resolutions:
             for name, files in resolution.files.items():
                 needed.setdefault(_key(resolution.checked, name), {}).update(dict.fromkeys(files))
@@ -134,7 +127,7 @@ class _Session:
         checked: CheckedRecipe,
         found: Sequence[Diagnostic],
         resolution: Resolution | None,
-        facts: Mapping[_Key, Mapping[tuple[str, str], FileFacts]],
+        facts: Mapping[SourceKey, Mapping[tuple[str, str], FileFacts]],
     ) -> Outcome:
         if resolution is None:
             return Outcome(checked, None, in_order(found))
@@ -165,16 +158,8 @@ def _source_span(checked: CheckedRecipe, name: str) -> Span:
     return checked.document.key_span("sources", name)
 
 
-def _key(checked: CheckedRecipe, name: str) -> _Key:
-    """What makes two sources one: the same entry, whichever recipe has it. Where a copick project will be read
-    (``base_url``) does not matter for reading it now."""
-    source = checked.recipe.sources[name]
-    if source.copick is not None:
-        return locations.locate(source.copick.config, checked.folder.resolve()), "copick"
-    if source.croissant is not None:
-        entry = source.croissant.model_dump_json(exclude={"url"})
-        return locations.locate(source.croissant.url, checked.folder.resolve()), entry
-    return "", source.model_dump_json()
+def _key(checked: CheckedRecipe, name: str) -> SourceKey:
+    return source_key(checked.recipe.sources[name], checked.folder)
 
 
 def _csv_base(manifest: Mapping[str, object]) -> str | None:

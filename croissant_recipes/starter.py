@@ -13,9 +13,9 @@ from croissant_recipes import options, progress
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.language.recipe import CopickSource, Source
+from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, Source
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.sources.base import Inventory
+from croissant_recipes.sources.base import Inventory, Means
 from croissant_recipes.sources.locations import is_local
 from croissant_recipes.sources.opening import open_source
 
@@ -34,9 +34,8 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
         DiagnosticError: The project cannot be read.
     """
     located = config if "://" in config else os.path.relpath(config, folder)
-    source = open_source(
-        "lab", Source(copick=CopickSource(config=located)), folder, jobs=options.default_jobs(), cache="use"
-    )
+    entry = Source(COPICK, CopickSource(config=located))
+    source = open_source("lab", entry, Means(folder, options.default_jobs()))
     inventory = source.scan([_everything("lab")], progress.Silent())[0]
     name = (
         Path(config).stem if Path(config).stem not in ("filesystem", "config") else Path(config).resolve().parent.name
@@ -112,7 +111,7 @@ def _project_recipe(name: str, config: str, inventory: Inventory, folder: Path) 
         "",
         "sources:",
         "  lab:",
-        f"    copick: {{config: {_quoted(config)}}}",
+        f"    {COPICK.name}: {{{COPICK.place}: {_quoted(config)}}}",
         "",
     ]
     lines += _lines("Pickable objects", [str(o["name"]) for o in inventory.objects], "")
@@ -151,7 +150,7 @@ def _portal_recipe(found: Contents, url: str | None) -> str:
         "",
         "sources:",
         "  portal:",
-        f"    portal: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
+        f"    {PORTAL.name}: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
         "",
     ]
     lines += _lines("Datasets", [f"{d}: {title} (runs: {found.runs[d]:,})" for d, title in found.titles.items()], "")

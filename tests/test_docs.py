@@ -19,6 +19,7 @@ from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.language import recipe
 from croissant_recipes.language.rai import RAI_FIELDS
+from croissant_recipes.language.source_kinds import KINDS
 from docs import error_examples, generate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -137,9 +138,7 @@ def _keys(model: Any) -> set[str]:
         recipe.Dataset,
         recipe.Creator,
         recipe.Output,
-        recipe.PortalSource,
-        recipe.CopickSource,
-        recipe.CroissantSource,
+        *(kind.model for kind in KINDS.values()),
         recipe.ObjectOverride,
         recipe.SelectionMap,
         recipe.Rename,

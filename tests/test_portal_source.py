@@ -26,10 +26,10 @@ from croissant_recipes.compiler import layers
 from croissant_recipes.diagnostics import DiagnosticError
 from croissant_recipes.language import checks
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.language.recipe import PortalSource as PortalSpec
+from croissant_recipes.language.source_kinds import PortalSource as PortalSpec
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import ARTIFACTS
-from croissant_recipes.sources.base import Inventory
+from croissant_recipes.sources.base import Inventory, Means
 from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.overview import contents
@@ -521,7 +521,7 @@ import sys
 from pathlib import Path
 from croissant_recipes.language import checks
 from croissant_recipes.progress import Silent
-from croissant_recipes.language.recipe import PortalSource as Spec
+from croissant_recipes.language.source_kinds import PortalSource as Spec
 from croissant_recipes.sources.portal.datasets import PortalSource
 url, recipe_path, mode, datasets = sys.argv[1:]
 recipe, _ = checks.check_recipe(Path(recipe_path), {})
@@ -681,7 +681,7 @@ def project(folder: Path, server: Server, objects: Sequence[PickableObject], **v
         **values,
     }
     (folder / "config.json").write_text(json.dumps(document))
-    return PortalProject(load_config("lab", "config.json", folder), 4, url=server.url)
+    return PortalProject(load_config("lab", "config.json", folder), Means(folder, jobs=4), url=server.url)
 
 
 def write_overlay(folder: Path, run: str, tomogram: pd.Series) -> None:

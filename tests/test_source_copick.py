@@ -32,10 +32,10 @@ from source_layers import Watched, keys, layer
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError, Severity
-from croissant_recipes.language import recipe
+from croissant_recipes.language.source_kinds import CopickSource
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
-from croissant_recipes.sources.base import Inventory, Root, Source
+from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
 from croissant_recipes.sources.listing import RemoteLister
 
@@ -43,7 +43,7 @@ OBJECTS = (PickableObject("ribosome", density_map=True), PickableObject("membran
 
 
 def opened(config: Path | str, folder: Path = Path("/")) -> Source:
-    return open_copick("lab", recipe.CopickSource(config=str(config)), folder, jobs=4)
+    return open_copick("lab", CopickSource(config=str(config)), Means(folder, jobs=4))
 
 
 def scanned(config: Path | str, **given: Any) -> Inventory:
@@ -528,7 +528,7 @@ def test_a_relative_root_starts_at_the_config(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "conf" / "project" / "ExperimentRuns" / "TS_001").mkdir(parents=True)
     config = write_config(tmp_path / "conf", overlay_root=root)
     monkeypatch.chdir("/")
-    inventory = open_copick("lab", recipe.CopickSource(config="conf/config.json"), tmp_path, jobs=1).scan(
+    inventory = open_copick("lab", CopickSource(config="conf/config.json"), Means(tmp_path, jobs=1)).scan(
         [layer()], Silent()
     )[0]
     assert inventory.roots["overlay"].location == str(tmp_path / "conf" / "project")

@@ -21,7 +21,7 @@ from source_layers import keys, layer
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError, Severity
-from croissant_recipes.language import recipe
+from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import croissant_files
@@ -70,7 +70,7 @@ ROWS = {
 
 
 def source(url: Path | str, folder: Path = Path("/"), **spec: Any) -> CroissantSource:
-    return CroissantSource("old", recipe.CroissantSource(url=str(url), **spec), folder, jobs=4)
+    return CroissantSource("old", CroissantSpec(url=str(url), **spec), folder, jobs=4)
 
 
 def scanned(url: Path | str, folder: Path = Path("/"), **spec: Any) -> Inventory:

@@ -20,9 +20,10 @@ from source_layers import layer
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError
-from croissant_recipes.language import recipe
+from croissant_recipes.language.source_kinds import CopickSource
+from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.progress import Silent
-from croissant_recipes.sources.base import Inventory, Root, Source
+from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
 from croissant_recipes.sources.croissant import CroissantSource
 
@@ -68,7 +69,7 @@ def config(tmp_path: Path, project: Project, s3: S3Server) -> Path:
 
 
 def opened(config: Path) -> Source:
-    return open_copick("lab", recipe.CopickSource(config=str(config)), Path("/"), jobs=8)
+    return open_copick("lab", CopickSource(config=str(config)), Means(Path("/"), jobs=8))
 
 
 def scanned(source: Source) -> Inventory:
@@ -213,7 +214,7 @@ ROWS = {
 
 
 def croissant(s3: S3Server, url: str) -> CroissantSource:
-    return CroissantSource("old", recipe.CroissantSource(url=url, fs_args=s3.fs_args), Path("/"), jobs=4)
+    return CroissantSource("old", CroissantSpec(url=url, fs_args=s3.fs_args), Path("/"), jobs=4)
 
 
 def test_a_croissant_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:

@@ -270,13 +270,11 @@ class _Finisher:
             found = urls.places(rows, inventory.roots, operation="base", source_base=None, publication=self.publication)
             return urls.relative(found, self.publication.anchor)
         spec = self.resolution.layers[position - self.resolution.shift].spec
-        source = self.recipe.sources[spec.source]
-        given = source.copick or source.croissant
         found = urls.places(
             rows,
             inventory.roots,
             operation=spec.operation,
-            source_base=given.base_url if given else None,
+            source_base=self.recipe.sources[spec.source].base_url,
             publication=self.publication,
         )
         if spec.operation == "append":

@@ -13,14 +13,13 @@ from croissant_recipes.language.check_splits import split_rules
 from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.language.loading import Draft
 from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
+from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 
-SourceKinds = Mapping[str, str | None]
-
-_PORTAL_TYPES = WHERE_TYPES
-"""What the portal has."""
+SourceKinds = Mapping[str, SourceKind | None]
+"""The kind of each source, ``None`` where it cannot be told what it is."""
 
 _EXAMPLES: Mapping[portal_schema.FieldType, object] = {"int": 1, "float": 0.5, "bool": True, "str": "a", "enum": "a"}
 """A value of each type of portal field, to try a template's formats on."""
@@ -51,6 +50,10 @@ class _LayerChecker:
     @property
     def path(self) -> Path:
         return ("layers", self.index)
+
+    @property
+    def _kind(self) -> SourceKind | None:
+        return self.kinds.get(self.layer.source)
 
     def check(self) -> LayerSpec:
         layer = self.layer
@@ -167,20 +170,23 @@ class _LayerChecker:
             )
 
     def _check_held(self, filters: Mapping[str, TypeFilter]) -> None:
+        kind = self._kind
+        if kind is None:
+            return
         for artifact in ARTIFACT_TYPES[1:]:
             chosen = filters[artifact]
-            if artifact not in self._held() and chosen.take is Take.SELECTED and not self.layer.allow_empty:
+            if artifact not in kind.types and chosen.take is Take.SELECTED and not self.layer.allow_empty:
                 what = ARTIFACTS[artifact].many
                 self._report(
                     Code.ARTIFACT_TYPE,
-                    f"{self.layer.source!r} is a portal source, and the portal has no {what}",
+                    f"{self.layer.source!r} is a {kind.name} source, and the {kind.name} has no {what}",
                     self.document.key_span(*self.path, artifact),
-                    f"remove it; the portal has {_joined(_PORTAL_TYPES)}",
+                    f"remove it; the {kind.name} has {_joined(kind.types)}",
                 )
 
     def _held(self) -> tuple[str, ...]:
         """The artifact types besides runs that the layer's source can hold."""
-        return _PORTAL_TYPES if self.kinds.get(self.layer.source) == "portal" else ARTIFACT_TYPES[1:]
+        return self._kind.types if self._kind else ARTIFACT_TYPES[1:]
 
     def _names(self, *keys: str) -> bool:
         """Whether the file names a key, even with a wrong value."""
@@ -189,15 +195,15 @@ class _LayerChecker:
     # Portal-only keys
 
     def _check_portal_only(self) -> None:
-        kind = self.kinds.get(self.layer.source)
-        if kind is None or kind == "portal":
+        kind = self._kind
+        if kind is None or kind.of_portal:
             return
         of_types = [(artifact, key) for artifact in WHERE_TYPES for key in ("where", "authors")]
         for keys in (*of_types, ("session_id",), ("run_name",)):
             if self._names(*keys):
                 self._report(
                     Code.PORTAL_ONLY,
-                    f"{'.'.join(keys)} needs a portal source, and {self.layer.source!r} is a {kind} source",
+                    f"{'.'.join(keys)} needs a portal source, and {self.layer.source!r} is a {kind.name} source",
                     self.document.key_span(*self.path, *keys),
                     "remove it, or take the layer from a portal source",
                 )

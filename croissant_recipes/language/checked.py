@@ -10,11 +10,11 @@ from pathlib import Path
 from croissant_recipes.diagnostics import Span
 from croissant_recipes.language.recipe import Recipe, Scalar
 from croissant_recipes.language.selectors import Selector
+from croissant_recipes.language.source_kinds import PORTAL
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document
-from croissant_recipes.schema import ARTIFACTS
 
-WHERE_TYPES = tuple(name for name, described in ARTIFACTS.items() if described.in_portal)
+WHERE_TYPES = PORTAL.types
 """The artifact types that ``where`` and ``authors`` exist for."""
 
 

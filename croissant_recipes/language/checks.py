@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 
@@ -63,21 +62,9 @@ def _source_kinds(draft: Draft) -> SourceKinds:
     """The kind of each source, ``None`` where it cannot be told."""
     kinds = {name: draft.source_kind(name) for name in draft.sources}
     for name, source in draft.sources.items():
-        if source and source.copick and _may_be_portal(draft, source.copick.config):
+        if source and source.kind.may_be_of_portal(source.spec, draft.path.parent):
             kinds[name] = None
     return kinds
-
-
-def _may_be_portal(draft: Draft, config: str) -> bool:
-    """Whether a copick config may be of the portal's type. One on this disk is read to know it."""
-    if "://" in config:
-        return True
-    try:
-        values = json.loads((draft.path.parent / config).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        # What is wrong with the file is for the source to say when it is opened.
-        return True
-    return isinstance(values, dict) and values.get("config_type") == "cryoet_data_portal"
 
 
 def _check_sources(draft: Draft) -> list[Diagnostic]:

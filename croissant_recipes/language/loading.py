@@ -15,15 +15,14 @@ from croissant_recipes.diagnostics import Diagnostic, Span, nearest
 from croissant_recipes.language import model_problems, params, yaml_nodes
 from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
-    SOURCE_KINDS,
     Dataset,
     Layer,
-    Model,
     Recipe,
     RecipeFromSources,
-    Source,
     Splits,
 )
+from croissant_recipes.language.recipe_fields import Model
+from croissant_recipes.language.source_kinds import KINDS, Source, SourceKind, entry_model
 from croissant_recipes.language.yaml_nodes import Document, Path
 
 M = TypeVar("M", bound=Model)
@@ -56,9 +55,9 @@ class Draft:
         """Whether it starts from a base, also where that is misspelt or wrong."""
         return _means_base(self.document)
 
-    def source_kind(self, name: str) -> str | None:
-        """``portal``, ``copick`` or ``croissant``, also where the rest of the source is wrong."""
-        given = [kind for kind in SOURCE_KINDS if self.names("sources", name, kind)]
+    def source_kind(self, name: str) -> SourceKind | None:
+        """The kind of a source, also where the rest of the source is wrong."""
+        given = [kind for kind in KINDS.values() if self.names("sources", name, kind.name)]
         return given[0] if len(given) == 1 else None
 
 
@@ -161,10 +160,15 @@ def _salvaged(path: FilePath, document: Document, raw: dict[str, Any]) -> Draft:
         document,
         recipe=None,
         dataset=_salvage(Dataset, raw.get("dataset")),
-        sources={name: _salvage(Source, value) for name, value in _as_dict(raw.get("sources")).items()},
+        sources={name: _salvaged_source(value) for name, value in _as_dict(raw.get("sources")).items()},
         layers=tuple(_salvage(Layer, value) for value in _as_list(raw.get("layers"))),
         splits=_salvage(Splits, raw.get("splits")) or Splits(),
     )
+
+
+def _salvaged_source(raw: object) -> Source | None:
+    entry = _salvage(entry_model(), raw)
+    return None if entry is None else Source.of(entry)
 
 
 def _as_dict(value: object) -> dict[str, Any]:

@@ -10,22 +10,21 @@ from pydantic_core import ErrorDetails
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
-from croissant_recipes.language import recipe
+from croissant_recipes.language import recipe, source_kinds
 from croissant_recipes.language.checked import WHERE_TYPES
+from croissant_recipes.language.recipe_fields import Model
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.schema import ARTIFACT_TYPES
 
-_MODELS: tuple[tuple[tuple[str, ...], type[recipe.Model], str], ...] = (
+_Place = tuple[tuple[str, ...], type[Model], str]
+
+_MODELS: tuple[_Place, ...] = (
     ((), recipe.Recipe, "the recipe itself"),
     (("dataset",), recipe.Dataset, "`dataset`"),
     (("dataset", "creators", "*"), recipe.Creator, "a creator"),
     (("dataset", "publisher"), recipe.Creator, "a publisher"),
     (("dataset", "rai"), recipe.Rai, "`rai`"),
     (("output",), recipe.Output, "`output`"),
-    (("sources", "*"), recipe.Source, "a source"),
-    (("sources", "*", "portal"), recipe.PortalSource, "`portal`"),
-    (("sources", "*", "copick"), recipe.CopickSource, "`copick`"),
-    (("sources", "*", "croissant"), recipe.CroissantSource, "`croissant`"),
     (("objects", "*"), recipe.ObjectOverride, "an entry of `objects`"),
     (("layers", "*"), recipe.Layer, "a layer"),
     (("layers", "*", "rename"), recipe.Rename, "`rename`"),
@@ -35,7 +34,7 @@ _MODELS: tuple[tuple[tuple[str, ...], type[recipe.Model], str], ...] = (
     (("splits", "random"), recipe.RandomSplit, "`splits.random`"),
     (("expect",), recipe.Expect, "`expect`"),
 )
-"""Which model stands where, and what to call the place."""
+"""Which model stands where besides the sources, and what to call the place."""
 
 _EXPECTED = {
     "string_type": "text",
@@ -122,14 +121,21 @@ def _unknown_key(path: Path, document: Document) -> Diagnostic:
     if any(_fits(parent, ("layers", "*", artifact)) for artifact in ARTIFACT_TYPES) and key in ("where", "authors"):
         there = f"`where` and `authors` exist for {', '.join(WHERE_TYPES[:-1])} and {WHERE_TYPES[-1]}"
         return Diagnostic(Code.ARTIFACT_TYPE, f"{parent[-1]}.{key} does not exist", span=span, hint=there)
-    known = [k for pattern, model, _ in _MODELS if _fits(parent, pattern) for k in model.model_fields]
-    elsewhere = [name for _, model, name in _MODELS if key in model.model_fields]
+    models = [*_MODELS, *_sources()]
+    known = [k for pattern, model, _ in models if _fits(parent, pattern) for k in model.model_fields]
+    elsewhere = [name for _, model, name in models if key in model.model_fields]
     hint = did_you_mean(key, known, what="known keys are")
     if elsewhere:
         place = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
         hint = f"{place}; or {hint}" if nearest(key, known) else place
     where = f" in {label(parent)}" if parent else ""
     return Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}{where}", span=span, hint=hint)
+
+
+def _sources() -> list[_Place]:
+    """The models of the sources, of every kind."""
+    of_kinds = [(("sources", "*", kind.name), kind.model, f"`{kind.name}`") for kind in source_kinds.KINDS.values()]
+    return [(("sources", "*"), source_kinds.entry_model(), "a source"), *of_kinds]
 
 
 def _fits(path: Path, pattern: tuple[str, ...]) -> bool:

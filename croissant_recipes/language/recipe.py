@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -31,6 +30,7 @@ from croissant_recipes.language.recipe_fields import (
     FrozenMap,
     FsArgs,
     IsoDate,
+    Model,
     Name,
     Number,
     OneOrMore,
@@ -40,23 +40,18 @@ from croissant_recipes.language.recipe_fields import (
     Text,
     Url,
     Version,
+    exactly_one,
     nothing,
     one_or_more,
     problem,
 )
 from croissant_recipes.language.selectors import FORMS
+from croissant_recipes.language.source_kinds import Source
 
 FORMAT_VERSION = 1
 
 Scalar = fields.Scalar
 Count = fields.Count
-
-_LARGEST_PORTAL_ID = 2**31 - 1
-
-
-class Model(BaseModel):
-    # Built when first used: a recipe needs its own model, and not each part's besides.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Creator(Model):
@@ -127,61 +122,6 @@ class Output(Model):
     parquet: StrictBool = Field(False, description="Write Parquet beside each CSV and back the record sets with it.")
 
 
-class PortalSource(Model):
-    """Datasets of the CryoET Data Portal."""
-
-    datasets: tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...] = Field(
-        min_length=1, description="Ids of datasets."
-    )
-    url: Url | None = Field(None, description="Another GraphQL endpoint than the portal's own.")
-
-
-class CopickSource(Model):
-    """A copick project."""
-
-    config: Text = Field(description="A copick JSON config, relative to the recipe file, or a URL.")
-    base_url: BaseUrl | None = Field(None, description="URL that the project's root has when the Croissant is read.")
-
-
-class CroissantSource(Model):
-    """An existing Croissant."""
-
-    url: Text = Field(description="A metadata.json, relative to the recipe file, or a URL.")
-    base_url: BaseUrl | None = Field(
-        None, description="Where the data lies, instead of the Croissant's copick:baseUrl."
-    )
-    fs_args: FsArgs = Field(default_factory=nothing, description="fsspec keyword arguments for reading it.")
-
-
-SOURCE_KINDS = ("portal", "copick", "croissant")
-
-
-def _exactly_one(*keys: str) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
-
-
-class Source(Model):
-    """Exactly one of the three kinds."""
-
-    model_config = _exactly_one(*SOURCE_KINDS)
-
-    portal: PortalSource | None = Field(None, description="Datasets of the CryoET Data Portal.")
-    copick: CopickSource | None = Field(None, description="A copick project.")
-    croissant: CroissantSource | None = Field(None, description="An existing Croissant.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Source:
-        given = [kind for kind in SOURCE_KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            found = "none" if not given else " and ".join(given)
-            raise problem(f"a source is exactly one of portal, copick or croissant, not {found}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        return next(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)
-
-
 class ObjectOverride(Model):
     """Attributes of one pickable object that the recipe sets itself (fields of copick's PickableObject)."""
 
@@ -248,7 +188,7 @@ def _selectors_of(artifact: str) -> str:
 class Layer(Model):
     """One slice of one source."""
 
-    model_config = _exactly_one("export", "append")
+    model_config = exactly_one("export", "append")
 
     export: Text | None = Field(None, description="The source of the first layer.")
     append: Text | None = Field(None, description="The source of any further layer.")

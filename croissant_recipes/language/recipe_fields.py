@@ -1,4 +1,5 @@
-"""The kinds of value that a recipe's keys take, and what is said of a value that does not fit."""
+"""What the recipe's models are made of: the kinds of value that keys take, and what is said of one that does not
+fit."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
+    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
@@ -30,6 +33,16 @@ _SEMVER = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PART}(\.{_PART})*)?(\+[0-9A-Za-z
 _ORCID = r"(https://orcid\.org/)?[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+class Model(BaseModel):
+    # Built when first used: a recipe needs its own model, and not each part's besides.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+def exactly_one(*keys: str) -> ConfigDict:
+    """The configuration of a model that wants exactly one of some keys, for its JSON Schema."""
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
 
 
 def problem(message: str, hint: str | None = None, code: Code = Code.VALUE) -> PydanticCustomError:

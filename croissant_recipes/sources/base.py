@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.options import CacheMode
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 
@@ -109,6 +111,21 @@ class Progress(Protocol):
     """Where sources report long work."""
 
     def task(self, what: str, total: int | None) -> AbstractContextManager[Task]: ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a source works with, besides what the recipe says of it.
+
+    Attributes:
+        folder: The recipe's folder, which relative paths start at.
+        jobs: How many files or requests to have under way at once.
+        cache: Whether answers of the portal are taken from the cache.
+    """
+
+    folder: Path
+    jobs: int
+    cache: CacheMode = "use"
 
 
 class Source(Protocol):

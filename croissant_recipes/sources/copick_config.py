@@ -11,10 +11,9 @@ from typing import Any
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
+from croissant_recipes.language.source_kinds import CONFIG_TYPES
 from croissant_recipes.sources.access import read_bytes, reading
 from croissant_recipes.sources.locations import locate, locate_beside, parent, strip_credentials
-
-CONFIG_TYPES = ("filesystem", "cryoet_data_portal", "mlcroissant")
 
 _FACTS = ("version", "user_id", "session_id")
 

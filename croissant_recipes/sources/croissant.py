@@ -8,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.language import recipe
+from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_RECORD_SETS
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.croissant_files import ExistingCroissant, read_croissant
 from croissant_recipes.sources.facts import FileReader, FileRoot
 from croissant_recipes.sources.locations import is_local, locate, strip_credentials
 
-__all__ = ["CroissantSource", "ExistingCroissant", "artifact_tables", "read_croissant", "root_at"]
+__all__ = ["CroissantSource", "ExistingCroissant", "artifact_tables", "open_croissant", "read_croissant", "root_at"]
 
 ROOT = "croissant"
 
@@ -34,7 +34,7 @@ class CroissantSource:
         jobs: How many files to read at a time.
     """
 
-    def __init__(self, name: str, spec: recipe.CroissantSource, folder: Path, jobs: int) -> None:
+    def __init__(self, name: str, spec: source_kinds.CroissantSource, folder: Path, jobs: int) -> None:
         self._name = name
         self._spec = spec
         self._folder = folder
@@ -81,6 +81,11 @@ class CroissantSource:
 
     def _place_of(self, existing: ExistingCroissant) -> str:
         return locate(self._spec.base_url, self._folder) if self._spec.base_url else existing.base_url
+
+
+def open_croissant(name: str, spec: source_kinds.CroissantSource, means: Means) -> CroissantSource:
+    """The source of a recipe's entry. Nothing is read yet."""
+    return CroissantSource(name, spec, means.folder, means.jobs)
 
 
 def root_at(place: str) -> Root:

@@ -10,7 +10,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import ARTIFACTS
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root, empty_tables
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at
 from croissant_recipes.sources.croissant_files import read_croissant
@@ -27,12 +27,12 @@ class CroissantProject:
         DiagnosticError: ``CONFIG`` if copick would refuse the config.
     """
 
-    def __init__(self, config: ProjectConfig, jobs: int) -> None:
+    def __init__(self, config: ProjectConfig, means: Means) -> None:
         from copick.impl.mlcroissant import CopickConfigMLCroissant
 
         made = checked_by(config, CopickConfigMLCroissant)
         self._config = config
-        self._jobs = jobs
+        self._jobs = means.jobs
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._base = ""

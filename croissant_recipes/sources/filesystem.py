@@ -9,7 +9,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.access import reading
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Root
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.listing import open_lister
@@ -27,12 +27,12 @@ class FilesystemProject:
         DiagnosticError: ``CONFIG`` if copick would refuse the config.
     """
 
-    def __init__(self, config: ProjectConfig, jobs: int) -> None:
+    def __init__(self, config: ProjectConfig, means: Means) -> None:
         from copick.impl.filesystem import CopickConfigFSSpec
 
         made = checked_by(config, CopickConfigFSSpec)
         self._config = config
-        self._jobs = jobs
+        self._jobs = means.jobs
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._places = _places(config)

@@ -1,36 +1,35 @@
-"""Which source a recipe's ``sources:`` entry is. Each kind is imported only when a recipe uses it."""
+"""Which source a recipe's ``sources:`` entry is. What opens a kind is imported only when a recipe uses it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from croissant_recipes.language.recipe import Source as SourceSpec
-from croissant_recipes.options import CacheMode
-from croissant_recipes.sources.base import Source
+from croissant_recipes.language import source_kinds
+from croissant_recipes.language.source_kinds import Source as Entry
+from croissant_recipes.sources.base import Means, Source
+from croissant_recipes.sources.locations import locate
+
+SourceKey = tuple[str, str, str]
 
 
-def open_source(name: str, spec: SourceSpec, folder: Path, *, jobs: int, cache: CacheMode) -> Source:
-    """Open a source for reading.
+def open_source(name: str, entry: Entry, means: Means) -> Source:
+    """Open a source for reading, with the opener of its kind: ``opener(name, spec, means) -> Source``.
 
     Args:
         name: The source's name in the recipe, for messages.
-        spec: Its entry.
-        folder: The recipe's folder, which relative paths start at.
-        jobs: How many files or requests to have under way at once.
-        cache: Whether answers of the portal are taken from the cache.
+        entry: Its entry.
+        means: What it works with.
 
     Raises:
         DiagnosticError: The source cannot be read or is not usable.
     """
-    if spec.portal is not None:
-        from croissant_recipes.sources.portal.datasets import PortalSource
+    opened: Source = source_kinds.load(entry.kind.opener)(name, entry.spec, means)
+    return opened
 
-        return PortalSource(name, spec.portal, jobs=jobs, cache=cache)
-    if spec.copick is not None:
-        from croissant_recipes.sources.copick import open_copick
 
-        return open_copick(name, spec.copick, folder, jobs=jobs, cache=cache)
-    from croissant_recipes.sources.croissant import CroissantSource
-
-    assert spec.croissant is not None
-    return CroissantSource(name, spec.croissant, folder, jobs)
+def source_key(entry: Entry, folder: Path) -> SourceKey:
+    """What makes two entries one source, whichever recipe of whichever folder has them."""
+    kind = entry.kind
+    place = locate(getattr(entry.spec, kind.place), folder.resolve()) if kind.place else ""
+    apart = {kind.place} if kind.place else set()
+    return kind.name, place, entry.spec.model_dump_json(exclude={*kind.unread, *apart})

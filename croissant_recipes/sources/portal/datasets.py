@@ -12,10 +12,10 @@ from functools import partial
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity
-from croissant_recipes.language import recipe
+from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.options import CacheMode
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress, Request, Root, empty_tables
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
 from croissant_recipes.sources.portal.fetching import FetchPool
@@ -58,7 +58,7 @@ class PortalSource:
     def __init__(
         self,
         name: str,
-        spec: recipe.PortalSource,
+        spec: source_kinds.PortalSource,
         jobs: int,
         cache: CacheMode = "use",
         *,
@@ -170,6 +170,11 @@ class PortalSource:
             vocabulary=vocabulary,
             requests=tuple(pool.new_requests()),
         )
+
+
+def open_portal(name: str, spec: source_kinds.PortalSource, means: Means) -> PortalSource:
+    """The source of a recipe's entry. Nothing is asked yet."""
+    return PortalSource(name, spec, means.jobs, means.cache)
 
 
 def _vocabulary(overview: Overview) -> dict[str, Sequence[str]]:

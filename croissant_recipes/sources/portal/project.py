@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from croissant_recipes.language import recipe
+from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.options import CacheMode
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.sources.base import FileFacts, Inventory, Progress
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
@@ -35,19 +34,19 @@ class PortalProject:
         DiagnosticError: ``CONFIG`` if copick would refuse the config.
     """
 
-    def __init__(self, config: ProjectConfig, jobs: int, cache: CacheMode = "use", *, url: str | None = None) -> None:
+    def __init__(self, config: ProjectConfig, means: Means, *, url: str | None = None) -> None:
         from copick.impl.cryoet_data_portal import CopickConfigCDP
 
         made = checked_by(config, CopickConfigCDP)
         if not made.dataset_ids:
             raise config.refuse([("dataset_ids is empty", "name at least one dataset")])
         self._config = config
-        self._jobs = jobs
+        self._jobs = means.jobs
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         names = {o.identifier: o.name for o in made.pickable_objects if o.identifier is not None}
-        spec = recipe.PortalSource(datasets=tuple(made.dataset_ids), url=url)
-        self._portal = PortalSource(config.source, spec, jobs, cache, names=names)
+        spec = source_kinds.PortalSource(datasets=tuple(made.dataset_ids), url=url)
+        self._portal = PortalSource(config.source, spec, means.jobs, means.cache, names=names)
         self._tokens: Tokens = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
