@@ -79,7 +79,7 @@ def _prepare(
     except DiagnosticError as error:
         nothing = diff.compare(None, content.tables, None, {})
         return Prepared(there, content, {}, (), nothing, in_order([*diagnostics, *error.diagnostics]))
-    diagnostics += planning.reader_diagnostics(files, parquet=content.parquet, strict=options.strict)
+    diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
         content.tables,

@@ -9,7 +9,8 @@ from pathlib import Path
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import planner
 from croissant_recipes.compiler.planner import Base, Plan, Resolution
-from croissant_recipes.croissant import readers
+from croissant_recipes.croissant import other_readers
+from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
@@ -173,13 +174,13 @@ def _csv_base(manifest: Mapping[str, object]) -> str | None:
     return None
 
 
-def reader_diagnostics(files: Mapping[str, bytes], *, parquet: bool, strict: bool) -> list[Diagnostic]:
+def reader_diagnostics(content: Content, files: Mapping[str, bytes], *, strict: bool) -> list[Diagnostic]:
     """What copick's and mlcroissant's own readers would change, found in the bytes themselves."""
     found = []
     for name, schema in RECORD_SETS.items():
-        backed = parquet and schema.parquet_name in files
+        backed = content.parquet and schema.parquet_name in files
         data = files[schema.parquet_name] if backed else files[schema.csv_name]
-        for change in readers.changed_values(name, data, parquet=backed):
+        for change in other_readers.changed_values(name, data, content.tables[name], parquet=backed):
             more = change.rows - 1
             others = f" (and {more} more row{'s' * (more > 1)})" if more else ""
             message = (

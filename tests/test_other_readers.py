@@ -19,9 +19,10 @@ from copick.impl.mlcroissant import CSV_SCHEMA
 from croissants import Rows, write_croissant
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
 
 from croissant_recipes import tables
-from croissant_recipes.croissant.readers import NOTHING, ReaderChange, changed_values
+from croissant_recipes.croissant.other_readers import NOTHING, ReaderChange, changed_values
 from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes, read_csv
 from croissant_recipes.schema import RECORD_SETS
 
@@ -173,14 +174,15 @@ def test_both_readers_read_parquet_exactly(tmp_path: Path) -> None:
 def test_parquet_of_one_table_is_one_file() -> None:
     table = picks(run=["a", "NA"], session_id=["0042", ""])
     assert parquet_bytes("picks", table) == parquet_bytes("picks", table.copy())
-    assert changed_values("picks", parquet_bytes("picks", table), parquet=True) == []
+    assert changed_values("picks", parquet_bytes("picks", table), table, parquet=True) == []
 
 
 # What readers change
 
 
 def changes(record_set: str, **columns: list[Any]) -> list[tuple[str, int, int, str, str]]:
-    found = changed_values(record_set, csv_bytes(record_set, tables.records(record_set, columns)), parquet=False)
+    table = tables.records(record_set, columns)
+    found = changed_values(record_set, csv_bytes(record_set, table), table, parquet=False)
     return [(c.column, c.rows, c.row, c.written, c.read) for c in found]
 
 
@@ -216,7 +218,7 @@ def test_voxel_sizes_arrive_to_the_last_digit() -> None:
 
 def test_a_change_says_where_it_is_and_what_it_means() -> None:
     table = picks(run=["a\nb", "c"], session_id=["x", "NA"])
-    assert changed_values("picks", csv_bytes("picks", table), parquet=False) == [
+    assert changed_values("picks", csv_bytes("picks", table), table, parquet=False) == [
         ReaderChange(
             record_set="picks",
             column="session_id",
@@ -233,7 +235,7 @@ def test_a_change_says_where_it_is_and_what_it_means() -> None:
 def test_every_change_has_a_consequence_of_its_column() -> None:
     for name, schema in RECORD_SETS.items():
         table = tables.records(name, {c: ["NA", "007"] for c in schema.texts})
-        found = changed_values(name, csv_bytes(name, table), parquet=False)
+        found = changed_values(name, csv_bytes(name, table), table, parquet=False)
         assert [c.column for c in found] == [c for c in schema.texts for _ in range(2)]
         assert all(c.consequence for c in found)
 
@@ -262,8 +264,9 @@ def test_what_is_reported_is_what_both_readers_really_change(
     folder = tmp_path_factory.mktemp("croissant")
     path = write_croissant(folder, {"runs": {"name": ["a"]}, "picks": columns})
     records, index = _read(path, "picks")
+    table = tables.records("picks", columns)
     data = (path.parent / "picks.csv").read_bytes()
-    found = {(c.column, c.read == NOTHING): c for c in changed_values("picks", data, parquet=False)}
+    found = {(c.column, c.read == NOTHING): c for c in changed_values("picks", data, table, parquet=False)}
     for rows in (records, index):
         for column, values in columns.items():
             written = [None if v == "" or v != v else v for v in values]
@@ -275,6 +278,43 @@ def test_what_is_reported_is_what_both_readers_really_change(
                 assert (change.rows if change else 0) == len(positions)
                 if change and not gone:
                     assert change.read == repr(read[positions[0]])
+
+
+numberlike = st.one_of(
+    st.text("0123456789.+-eE_xX \t\x0b\x00", min_size=1, max_size=5),
+    st.text("infatyINFATY", min_size=3, max_size=8),
+    st.sampled_from(sorted(STR_NA_VALUES)),
+    st.sampled_from(["true", "TRUE", "False", "Infinity", "-inf", "1e", "5.", ".5e3", "1,5", "1\x00", "\x001"]),
+)
+
+
+@given(st.lists(numberlike, min_size=1, max_size=3))
+@settings(parent=quick, max_examples=400)
+def test_every_text_that_might_change_is_looked_at(names: list[str]) -> None:
+    table = tables.records("runs", {"name": names, "split": ["x"] * len(names)})
+    data = csv_bytes("runs", table)
+    read = pd.read_csv(io.BytesIO(data))["name"]
+    lost = [i for i, name in enumerate(names) if name and pd.isna(read[i])]
+    other = [i for i, name in enumerate(names) if name and not pd.isna(read[i]) and str(read[i]) != name]
+    expected = [("name", len(found), found[0] + 2) for found in (other, lost) if found]
+    assert [(c.column, c.rows, c.row) for c in changed_values("runs", data, table, parquet=False)] == expected
+
+
+def test_a_column_that_no_reader_changes_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[str]] = []
+    plain = pd.read_csv
+
+    def watched(*args: Any, usecols: list[str], **kwargs: Any) -> pd.DataFrame:
+        read.append(usecols)
+        return plain(*args, usecols=usecols, **kwargs)
+
+    monkeypatch.setattr(pd, "read_csv", watched)
+    assert changes("runs", name=["a", "b"], portal_run_id=["", ""], split=["train", ""]) == []
+    assert read == []
+    assert changes("runs", name=["a", "b"], portal_run_id=["1", "2"], split=["train", "NA"]) == [
+        ("split", 1, 3, "NA", NOTHING)
+    ]
+    assert read == [["portal_run_id", "split"]]
 
 
 def test_a_column_of_mixed_types_is_read_in_parts() -> None:
@@ -303,7 +343,7 @@ def test_long_tables_take_no_time() -> None:
         lambda: csv_bytes("picks", table),
         lambda: parquet_bytes("picks", table),
         lambda: read_csv(data, "picks"),
-        lambda: changed_values("picks", data, parquet=False),
+        lambda: changed_values("picks", data, table, parquet=False),
     ]
     # About 0.3, 0.2, 0.2 and 0.7 s; with a loop over rows, several times that.
     for step in steps:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from croissant_recipes.croissant.serialize import read_csv
+from croissant_recipes import tables
 from croissant_recipes.schema import RECORD_SETS, RecordSet
 
 NOTHING = "nothing"
 
+_SAMPLE = 10_000
 _READERS = "copick and mlcroissant"
 
 
@@ -49,7 +51,7 @@ class ReaderChange:
     consequence: str
 
 
-def changed_values(record_set: str, data: bytes, *, parquet: bool) -> list[ReaderChange]:
+def changed_values(record_set: str, data: bytes, written: pd.DataFrame, *, parquet: bool) -> list[ReaderChange]:
     """What the readers change in one emitted file, in the order of its columns.
 
     A column gives at most two entries: values that become another one, and values that become nothing. An empty cell
@@ -58,13 +60,16 @@ def changed_values(record_set: str, data: bytes, *, parquet: bool) -> list[Reade
     Args:
         record_set: The record set of the file.
         data: The file: Parquet if ``parquet``, else CSV.
+        written: The record table that the file was made of.
         parquet: Whether the record set is read from Parquet. It keeps texts, so normally nothing is found.
     """
     schema = RECORD_SETS[record_set]
-    written = _parquet_cells(data, schema) if parquet else read_csv(data, record_set)[0]
-    read = pd.read_parquet(io.BytesIO(data)) if parquet else _as_readers_do(data)
+    columns = list(schema.columns) if parquet else [c for c in schema.columns if _may_change(schema, written[c])]
+    if not columns or not len(written):
+        return []
+    read = pd.read_parquet(io.BytesIO(data), columns=columns) if parquet else _as_readers_do(data, columns)
     changes = []
-    for column in schema.columns:
+    for column in columns:
         for lost, rows in _differences(schema, column, written[column], read[column]):
             first = int(rows[0])
             cell = written[column].iloc[first]
@@ -83,24 +88,45 @@ def changed_values(record_set: str, data: bytes, *, parquet: bool) -> list[Reade
     return changes
 
 
-def _as_readers_do(data: bytes) -> pd.DataFrame:
+_TAKEN_FOR_ELSE = (
+    r"(?i)^(?:"
+    r"[\s\x0b]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d*)?[\s\x0b]*"  # a number
+    r"|[+-]?(?:inf(?:inity)?|nan|1\.#ind|1\.#qnan)"
+    r"|<na>|#?n/?a(?: n/a)?|#n/a(?: n/a)?|null|none"  # nothing
+    r"|true|false"
+    r")$"
+)
+"""Texts that may be read as something else. Which of them are depends on what else is in the column."""
+
+
+def _may_change(schema: RecordSet, column: pd.Series) -> bool:
+    """Whether a column has a value that readers might change. A column of others is not read to find out."""
+    if column.name in schema.booleans:
+        return False
+    if column.name in schema.floats:
+        return bool(column.notna().any())
+    texts = tables.arrow_texts(column)
+    if pc.count_distinct(texts[:_SAMPLE]).as_py() < _SAMPLE // 10:
+        texts = pc.unique(texts)
+    # What follows a NUL is nothing to a reader written in C.
+    return any(
+        pc.any(found).as_py()
+        for found in (pc.match_substring(texts, "\0"), pc.match_substring_regex(texts, pattern=_TAKEN_FOR_ELSE))
+    )
+
+
+def _as_readers_do(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A column of mixed types, which pandas warns of, is what is looked for.
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        return pd.read_csv(io.BytesIO(data))
-
-
-def _parquet_cells(data: bytes, schema: RecordSet) -> pd.DataFrame:
-    """What the Parquet holds, without pandas in between."""
-    columns = pq.read_table(io.BytesIO(data)).to_pydict()
-    for column in schema.texts:
-        columns[column] = ["" if text is None else text for text in columns[column]]
-    return pd.DataFrame({c: pd.Series(v, dtype=None if v else "object") for c, v in columns.items()})
+        return pd.read_csv(io.BytesIO(data), usecols=list(columns))
 
 
 def _line(data: bytes, position: int) -> int:
     """The line of the CSV on which a row starts; texts may hold line ends."""
-    lines = csv.reader(io.StringIO(data.decode(), newline=""))
+    if b'"' not in data:
+        return position + 2
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""))
     for _ in range(position + 1):
         next(lines)
     return lines.line_num + 1
@@ -119,17 +145,23 @@ def _differences(
     if not given.any():
         return []
     missing = read.isna().to_numpy()
-    if column in schema.texts:
-        if isinstance(read.dtype, pd.StringDtype):
-            same = (read == written).to_numpy(dtype=bool, na_value=False)
-        else:
-            same = np.fromiter(
-                (str(r) == w for r, w in zip(read.tolist(), written.tolist(), strict=True)), dtype=bool, count=len(read)
-            )
-    else:
-        same = (read == written).to_numpy()
+    same = _same_texts(written, read) if column in schema.texts else (read.to_numpy() == written.to_numpy())
     kinds = ((False, given & ~missing & ~same), (True, given & missing))
     return [(lost, np.flatnonzero(mask)) for lost, mask in kinds if mask.any()]
+
+
+def _same_texts(written: pd.Series, read: pd.Series) -> np.ndarray[Any, Any]:
+    """Where the text of what is read is what was written; each pair of values is compared once."""
+    if isinstance(read.dtype, pd.StringDtype):
+        return ~tables.differs(written, read)
+    if read.dtype == object:
+        # Values that are equal, such as 1 and True, have other texts.
+        read = read.map(str).astype("str")
+        return ~tables.differs(written, read)
+    bits = read.to_numpy()
+    values, at = np.unique(bits.view("int64") if bits.dtype == "float64" else bits, return_inverse=True)
+    texts = pd.Series([str(v) for v in values.view(bits.dtype).tolist()], dtype="str")
+    return ~tables.differs(written, texts.take(at))
 
 
 _LOST = {
