@@ -2,21 +2,25 @@
 
 ``Croissant/.staged/`` holds the new files, then ``journal.json``, whose presence says that the new version is complete
 there. A reader that asks ``staged_view`` sees the old version before the journal exists and the new one from then on.
+
+Nothing here opens anything: callers say how a file of the Croissant directory is read, by its name relative to it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 STAGED = ".staged"
 JOURNAL = "journal.json"
 LOCK = ".lock"
 
 _FORMAT = 1
+
+Read = Callable[[str], bytes]
+"""Gives the content of a file of the Croissant directory, by its path relative to it."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,15 @@ def is_plain(name: str) -> bool:
     return bool(name) and not set(name) & set("/\\\0") and name not in {".", "..", STAGED, LOCK, JOURNAL}
 
 
-def staged_path(croissant_dir: str, name: str) -> str:
-    return f"{croissant_dir}/{STAGED}/{name}"
+def staged_path(name: str) -> str:
+    """Where a file is staged, relative to the Croissant directory."""
+    return f"{STAGED}/{name}"
 
 
-def read_journal(fs: Any, croissant_dir: str) -> Journal | None:
+def read_journal(read: Read) -> Journal | None:
     """The journal of a commit that is under way or was killed, if there is one."""
     try:
-        data = fs.cat_file(staged_path(croissant_dir, JOURNAL))
+        data = read(staged_path(JOURNAL))
     except (FileNotFoundError, PermissionError):
         # A store that does not let a reader list its objects answers 403 where there is none.
         return None
@@ -79,19 +84,15 @@ def read_journal(fs: Any, croissant_dir: str) -> Journal | None:
     return Journal.from_bytes(data)
 
 
-def staged_view(fs: Any, croissant_dir: str) -> dict[str, str] | None:
-    """Where to read the files of a remote Croissant while a commit is half done: their paths by name; None: where they
-    always are.
+def staged_view(read: Read) -> dict[str, str] | None:
+    """Where to read the files of a remote Croissant while a commit is half done: their paths, relative to the Croissant
+    directory, by name; None: where they always are.
 
     A commit that ends meanwhile takes the staged files away, and one that begins replaces the others: a reader that
     finds a file missing, or one whose sha256 is not the one in ``metadata.json``, has to ask again and start over.
-
-    Args:
-        fs: An fsspec filesystem.
-        croissant_dir: The Croissant directory as a path in ``fs``, without a trailing slash.
     """
-    journal = read_journal(fs, croissant_dir)
-    return None if journal is None else {name: staged_path(croissant_dir, name) for name in journal.files}
+    journal = read_journal(read)
+    return None if journal is None else {name: staged_path(name) for name in journal.files}
 
 
 def _is_refusal(error: Exception) -> bool:

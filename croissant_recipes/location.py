@@ -120,9 +120,13 @@ class Location:
         """What fsspec opens: the path, or the URL with its credentials."""
         if self.is_local:
             return self.path
+        return "::".join([*self.caches, self.link, *([self.archive.url] if self.archive else [])])
+
+    @property
+    def link(self) -> str:
+        """Of a chained URL, the link that names the file; the whole ``url`` of others."""
         path = self.path.removeprefix("/") if self.archive else self.path
-        own = f"{self.protocol}://{self._user}{self.host}{path}{self._query}"
-        return "::".join([*self.caches, own, *([self.archive.url] if self.archive else [])])
+        return path if self.is_local else f"{self.protocol}://{self._user}{self.host}{path}{self._query}"
 
     @property
     def public(self) -> Location:

@@ -16,6 +16,7 @@ PACKAGE = Path(croissant_recipes.__file__).parent
 LAYERS = (
     {"codes", "schema", "options", "progress", "journal", "secrecy", "location"},
     {"diagnostics", "tables"},
+    {"access"},
     {"language"},
     {"croissant"},
     {"sources", "writing"},

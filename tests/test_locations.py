@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from croissant_recipes.sources.access import explain
+from croissant_recipes.access import explain
 from croissant_recipes.sources.locations import (
     is_local,
     join,

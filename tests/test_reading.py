@@ -282,8 +282,8 @@ def test_of_a_remote_croissant_that_is_half_committed_the_new_version_is_read_an
     files = files_of(TAME)
     new = {**files, "metadata.json": manifest_of(TAME, files, base_url="memory://elsewhere")}
     for name, data in new.items():
-        store.pipe_file(staged_path("/project/Croissant", name), data)
-    store.pipe_file(staged_path("/project/Croissant", JOURNAL), Journal.of(new, ()).to_bytes())
+        store.pipe_file(f"/project/Croissant/{staged_path(name)}", data)
+    store.pipe_file(f"/project/Croissant/{staged_path(JOURNAL)}", Journal.of(new, ()).to_bytes())
     store.pipe_file("/project/Croissant/picks.csv", new["picks.csv"])
     root = from_croissant("memory://project/Croissant/metadata.json")
     assert [run.name for run in root.runs] == ["ts_a", "ts_b", "ts_c"]

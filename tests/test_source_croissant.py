@@ -20,13 +20,15 @@ from projects import Mesh, PickableObject, Picks, ProjectSpec, Run, Segmentation
 from source_layers import keys, layer
 
 from croissant_recipes.codes import Code
+from croissant_recipes.croissant import reader
+from croissant_recipes.croissant.reader import read_croissant
 from croissant_recipes.diagnostics import DiagnosticError, Severity
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
+from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources import croissant_files
 from croissant_recipes.sources.base import FileFacts, Inventory, Root
-from croissant_recipes.sources.croissant import CroissantSource, read_croissant
+from croissant_recipes.sources.croissant import CroissantSource
 
 ROWS = {
     "runs": {"name": ["TS_001", "0042", "NA"], "portal_run_id": ["", "16463", ""], "split": ["train", "val", ""]},
@@ -115,7 +117,7 @@ def manifest(tmp_path: Path, written: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(croissant_files, "_WAITS", (0.0,))
+    monkeypatch.setattr(reader, "_WAITS", (0.0,))
 
 
 # Rows
@@ -198,11 +200,11 @@ def test_a_croissant_is_read_once_for_all_layers(manifest: Path) -> None:
 
 
 def test_read_croissant_gives_record_tables(manifest: Path) -> None:
-    existing = read_croissant(str(manifest), Path("/"))
+    existing = read_croissant(Location.parse(manifest))
     assert existing.tables.keys() == RECORD_SETS.keys()
     assert existing.tables["voxel_spacings"].values.tolist() == [["TS_001", 10.0]]
     assert existing.tables["picks"]["url"].tolist() == ["/p/one.json", "file:///data/two.json"]
-    assert existing.base_url == str(manifest.parent.parent)
+    assert existing.base == Location.parse(manifest.parent.parent)
     assert not existing.diagnostics
 
 
@@ -398,7 +400,7 @@ def test_a_croissant_that_is_replaced_while_it_is_read(
     tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = write_croissant(tmp_path / "new", {**ROWS, "runs": {"name": ["TS_007"]}}).parent
-    real = croissant_files._manifest
+    real = reader._manifest
     done: list[bool] = []
 
     def replaced_after(folder: Any) -> Any:
@@ -409,7 +411,7 @@ def test_a_croissant_that_is_replaced_while_it_is_read(
             new.rename(manifest.parent)
         return document
 
-    monkeypatch.setattr(croissant_files, "_manifest", replaced_after)
+    monkeypatch.setattr(reader, "_manifest", replaced_after)
     assert scanned(manifest).table("runs")["name"].tolist() == ["TS_007"]
 
 

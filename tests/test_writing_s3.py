@@ -19,7 +19,8 @@ from servers import KEY, SECRET, S3Server, s3_server
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.writing import Output, commit, lock, locked, peek, read_existing, remote, staged_view
+from croissant_recipes.journal import staged_view
+from croissant_recipes.writing import Output, commit, lock, locked, peek, read_existing, remote
 from croissant_recipes.writing.remote import Place
 
 BUCKET = "bucket"
@@ -188,10 +189,14 @@ def killed_build(output: Output, nth: int) -> bool:
 def as_the_reader_sees(output: Output) -> dict[str, bytes]:
     """How our Croissant reader reads: the manifest, then what it names, each through the staged view."""
     fs, folder = fsspec.core.url_to_fs(f"{output.project_root}/Croissant", **output.fs_args)
-    view = staged_view(fs, folder) or {}
+
+    def inside(path: str) -> bytes:
+        return bytes(fs.cat_file(f"{folder}/{path}"))
+
+    view = staged_view(inside) or {}
 
     def read(name: str) -> bytes:
-        return bytes(fs.cat_file(view.get(name, f"{folder}/{name}")))
+        return inside(view.get(name, name))
 
     try:
         manifest = read("metadata.json")
@@ -282,7 +287,7 @@ def test_a_stage_that_something_else_changed_is_not_published(memory: Output, mo
 def test_what_is_no_whole_journal_is_none(memory: Output, journal: bytes) -> None:
     lay_out(memory, {**OLD, ".staged/journal.json": journal})
     fs, root = fsspec.core.url_to_fs(memory.project_root)
-    assert staged_view(fs, f"{root}/Croissant") is None
+    assert staged_view(lambda name: fs.cat_file(f"{root}/Croissant/{name}")) is None
     assert build(memory) == OLD
     assert objects(memory) == below(NEW)
 

@@ -73,6 +73,9 @@ def undecided(found: Sequence[Collision]) -> dict[str, list[Collision]]:
 
 def shown_ids(artifact: str, found: Sequence[Collision]) -> tuple[str, ...]:
     """Portal ids of the records that a message will show, for their authors to be asked for."""
+    if not ARTIFACTS[artifact].in_portal:
+        # Runs are of the portal too, and have no authors of their own.
+        return ()
     column = ARTIFACTS[artifact].portal_id or ""
     rows = [row for collision in found[:_SHOWN] for row in collision.rows]
     return tuple(dict.fromkeys(str(row[column]) for row in rows if column in row))

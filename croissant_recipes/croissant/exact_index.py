@@ -53,8 +53,8 @@ class _MixedError(ValueError):
 
 def _read(fs: Any, metadata_path: str) -> _Snapshot:
     folder = os.path.dirname(metadata_path) or "."
-    staged = None if isinstance(fs, LocalFileSystem) else staged_view(fs, folder)
-    where = staged or {}
+    staged = None if isinstance(fs, LocalFileSystem) else staged_view(lambda name: fs.cat_file(f"{folder}/{name}"))
+    where = {name: f"{folder}/{path}" for name, path in (staged or {}).items()}
     document = json.loads(fs.cat_file(where.get(os.path.basename(metadata_path), metadata_path)))
     tables = {}
     for record_set in _declared(document):

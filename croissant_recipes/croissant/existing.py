@@ -12,10 +12,12 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant import build_record, serialize
+from croissant_recipes.croissant import build_record
 from croissant_recipes.croissant.build_record import RECORD_FILE, BuildRecord
 from croissant_recipes.croissant.content import METADATA, Content
+from croissant_recipes.croissant.reader import parse_croissant
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 _SHOWN = 10
@@ -54,24 +56,12 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
     if METADATA not in files:
         return None
     try:
-        document = _object(files[METADATA])
-        found = {
-            name: serialize.read_csv(files[r.csv_name], name)[0] if r.csv_name in files else tables.records(name)
-            for name, r in RECORD_SETS.items()
-        }
-    except ValueError as error:
-        message = f"what lies at {place} cannot be read as a copick Croissant: {error}"
+        stored = parse_croissant(files, Location.parse(place) / METADATA)
+    except DiagnosticError as error:
         hint = "build elsewhere with --output, or replace it with --force"
-        raise DiagnosticError(Diagnostic(Code.FOREIGN, message, hint=hint)) from error
+        raise DiagnosticError(*(replace(d, code=Code.FOREIGN, hint=hint) for d in error.diagnostics)) from None
     record = build_record.parse(files[RECORD_FILE]) if RECORD_FILE in files else None
-    return Existing(files, document, found, record)
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    document = json.loads(data)
-    if not isinstance(document, dict):
-        raise ValueError(f"{METADATA} holds no object")  # noqa: TRY004 - told like any other content
-    return document
+    return Existing(files, stored.manifest, stored.tables, record)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from croissant_recipes.access import read_bytes, reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from croissant_recipes.language.source_kinds import CONFIG_TYPES
-from croissant_recipes.sources.access import read_bytes, reading
+from croissant_recipes.location import Location
 from croissant_recipes.sources.locations import locate, locate_beside, parent, strip_credentials
 
 _FACTS = ("version", "user_id", "session_id")
@@ -65,8 +66,8 @@ def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
         DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CONFIG`` if it is no config.
     """
     location = locate(value, folder)
-    with reading(f"source {source!r}: copick config", location, {}):
-        data = read_bytes(location, {})
+    with reading(f"source {source!r}: copick config", Location.parse(location), {}):
+        data = read_bytes(Location.parse(location), {})
     unread = ProjectConfig(source, location, "", {})
     try:
         values = json.loads(data)

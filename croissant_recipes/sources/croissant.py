@@ -8,19 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.location import URL, Location
 from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.croissant_files import ExistingCroissant, read_croissant
 from croissant_recipes.sources.facts import FileReader, FileRoot
-from croissant_recipes.sources.locations import is_local, locate, strip_credentials
-
-__all__ = ["CroissantSource", "ExistingCroissant", "artifact_tables", "open_croissant", "read_croissant", "root_at"]
 
 ROOT = "croissant"
 
-_PROTOCOL = r"^[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://"
 _CONFIG_KEYS = ("version", "user_id", "session_id")
 
 
@@ -39,21 +36,22 @@ class CroissantSource:
         self._spec = spec
         self._folder = folder
         self._jobs = jobs
-        self._base = ""
+        self._base: Location | None = None
 
-    def read(self, progress: Progress) -> ExistingCroissant:
+    def read(self, progress: Progress) -> StoredCroissant:
         """The Croissant as it is.
 
         Raises:
             DiagnosticError: See ``read_croissant``.
         """
+        location = Location.parse(self._spec.url, self._folder)
         with progress.task(f"reading {self._name}", 1) as task:
-            existing = read_croissant(self._spec.url, self._folder, self._spec.fs_args, jobs=self._jobs)
+            existing = read_croissant(location, self._spec.fs_args, jobs=self._jobs)
             task.advance()
         self._base = self._place_of(existing)
         return existing
 
-    def inventory(self, existing: ExistingCroissant) -> Inventory:
+    def inventory(self, existing: StoredCroissant) -> Inventory:
         """What a Croissant holds, as a source holds it."""
         return Inventory(
             tables=artifact_tables(existing.tables),
@@ -76,11 +74,11 @@ class CroissantSource:
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
-        roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
+        roots = {ROOT: FileRoot((self._base or self._place_of(self.read(progress))).url, self._spec.fs_args)}
         return FileReader(roots, self._jobs).read(files, sha256=sha256, progress=progress)
 
-    def _place_of(self, existing: ExistingCroissant) -> str:
-        return locate(self._spec.base_url, self._folder) if self._spec.base_url else existing.base_url
+    def _place_of(self, existing: StoredCroissant) -> Location:
+        return Location.parse(self._spec.base_url, self._folder) if self._spec.base_url else existing.base
 
 
 def open_croissant(name: str, spec: source_kinds.CroissantSource, means: Means) -> CroissantSource:
@@ -88,10 +86,9 @@ def open_croissant(name: str, spec: source_kinds.CroissantSource, means: Means) 
     return CroissantSource(name, spec, means.folder, means.jobs)
 
 
-def root_at(place: str) -> Root:
+def root_at(place: Location) -> Root:
     """The root of rows with relative URLs. A URL is the same wherever the Croissant is read; a local path is not."""
-    location = strip_credentials(place)
-    return Root(location, base_url=None if is_local(location) else location)
+    return Root(str(place), base_url=None if place.is_local else str(place))
 
 
 def artifact_tables(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -118,6 +115,6 @@ def _segmentations(records: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _placed(table: pd.DataFrame) -> pd.DataFrame:
     """With ``root`` and ``path`` for ``url``. copick joins what has no protocol to the base, leading slash or not."""
     urls = table["url"]
-    absolute = urls.str.contains(_PROTOCOL, regex=True)
+    absolute = urls.str.match(URL)
     root = absolute.map({True: "", False: ROOT}).astype("str")
     return table.assign(root=root, path=urls.where(absolute, urls.str.lstrip("/")).astype("str"))

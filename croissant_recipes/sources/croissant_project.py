@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.croissant.reader import read_croissant
 from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at
-from croissant_recipes.sources.croissant_files import read_croissant
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.project_scan import Other, scan_project
@@ -35,7 +35,7 @@ class CroissantProject:
         self._jobs = means.jobs
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
-        self._base = ""
+        self._base: Location | None = None
         self._tokens: Tokens = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
@@ -47,9 +47,10 @@ class CroissantProject:
         """
         with progress.task(f"reading {self._config.source}", 1) as task:
             url = self._config.place("croissant_url") or ""
-            existing = read_croissant(url, Path(), self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
+            existing = read_croissant(Location.parse(url), self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
             task.advance()
-        self._base = self._config.place("croissant_base_url") or existing.base_url
+        given = self._config.place("croissant_base_url")
+        self._base = Location.parse(given) if given else existing.base
         # copick takes what the Croissant says for what the project is, but not its objects over the config's.
         objects = self._objects or tuple(existing.config.get("pickable_objects", ()))
         inventory = Inventory(
@@ -67,7 +68,7 @@ class CroissantProject:
     def _with_overlay(self, croissant: Inventory, wanted: Wanted, progress: Progress) -> Inventory:
         root = open_root(self._config, OVERLAY, "overlay", self._jobs)
         below = dict(croissant.tables)
-        if root.location == self._base:
+        if self._base and Location.parse(root.location).is_same_place(self._base):
             # The overlay is where the Croissant's own files are, and its folders are what copick then goes by.
             below = {**empty_tables(), "runs": below["runs"]}
         found = scan_project(self._config.source, [root], wanted, croissant.objects, progress, Other.of(below))
@@ -86,7 +87,7 @@ class CroissantProject:
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path)."""
-        roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
+        roots = {ROOT: FileRoot(self._base.url if self._base else "", self._config.fs_args("static_fs_args"))}
         if self._config.place("overlay_root"):
             roots[OVERLAY] = file_root(self._config, "overlay")
         return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from croissant_recipes.sources.access import explain, open_filesystem, read_bytes
+from croissant_recipes.access import explain, open_filesystem, read_bytes
+from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Progress
 from croissant_recipes.sources.fact_cache import Kept, Shelf, at_rest, keep, remote_stamp, stamp_of
-from croissant_recipes.sources.locations import is_local, locate, strip_credentials
+from croissant_recipes.sources.locations import is_local, strip_credentials
 from croissant_recipes.sources.picks_head import stated_voxel_size
 
 Key = tuple[str, str]
@@ -153,7 +154,7 @@ class _RemoteFiles:
     def __init__(self, place: FileRoot, tokens: Tokens) -> None:
         self._place = place
         self._tokens = tokens
-        self._fs, self._root = open_filesystem(place.location, place.fs_args)
+        self._fs, self._root = open_filesystem(Location.parse(place.location), place.fs_args)
         self._shown = strip_credentials(place.location)
         self._shelf = Shelf(self._shown)
 
@@ -185,7 +186,7 @@ class _AnyFiles:
 
     def read(self, key: Key) -> _Found:
         try:
-            data = read_bytes(locate(key[1], Path("/")), {})
+            data = read_bytes(Location.parse(key[1], Path("/")), {})
         except Exception as error:
             return _Found(FileFacts(problem=explain(error, {})))
         return _judge(key[1], data, None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from croissant_recipes.access import reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.sources.access import reading
+from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
@@ -72,7 +73,7 @@ def open_root(config: ProjectConfig, name: str, key: str, jobs: int) -> ProjectR
         DiagnosticError: ``UNREACHABLE`` if its filesystem cannot be opened.
     """
     place = file_root(config, key)
-    with reading(f"source {config.source!r}:", place.location, place.fs_args):
+    with reading(f"source {config.source!r}:", Location.parse(place.location), place.fs_args):
         return ProjectRoot(name, place.location, place.fs_args, open_lister(place.location, place.fs_args, jobs))
 
 
@@ -93,7 +94,7 @@ def _places(config: ProjectConfig) -> dict[str, str]:
 
 def _refuse_nothing(config: ProjectConfig, root: ProjectRoot) -> None:
     """A root that is not there lists like an empty one: every build would quietly lose all its rows."""
-    with reading(f"source {config.source!r}:", root.location, root.fs_args):
+    with reading(f"source {config.source!r}:", Location.parse(root.location), root.fs_args):
         entries: list[Any] = next(iter(root.lister.directories([""])))
     if not entries:
         place = strip_credentials(root.location)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
-from croissant_recipes.sources.access import open_filesystem
+from croissant_recipes.access import open_filesystem
+from croissant_recipes.location import Location
 from croissant_recipes.sources.locations import is_local
 
 
@@ -88,7 +89,7 @@ def open_lister(location: str, fs_args: Mapping[str, Any], jobs: int) -> Lister:
     """The lister for an absolute local path or a URL."""
     if is_local(location):
         return LocalLister(location)
-    return RemoteLister(*open_filesystem(location, fs_args), jobs)
+    return RemoteLister(*open_filesystem(Location.parse(location), fs_args), jobs)
 
 
 def _scan(folder: str) -> list[Entry]:

@@ -13,8 +13,10 @@ from typing import Any
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.access import reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, in_order, listing
+from croissant_recipes.location import Location
 from croissant_recipes.schema import (
     ARTIFACT_TYPES,
     ARTIFACTS,
@@ -24,7 +26,6 @@ from croissant_recipes.schema import (
     SPACING_PREFIX,
 )
 from croissant_recipes.sources import copick_names as names
-from croissant_recipes.sources.access import reading
 from croissant_recipes.sources.base import Progress
 from croissant_recipes.sources.listing import Entry, Lister
 from croissant_recipes.sources.locations import join, strip_credentials
@@ -113,7 +114,7 @@ def scan_project(
     with progress.task(f"listing {source}", len(roots)) as task:
 
         def listed(root: ProjectRoot, paths: Sequence[str]) -> Iterator[tuple[str, list[Entry]]]:
-            with reading(f"source {source!r}:", root.location, root.fs_args):
+            with reading(f"source {source!r}:", Location.parse(root.location), root.fs_args):
                 for path, entries in zip(paths, root.lister.directories(paths), strict=True):
                     task.advance()
                     yield path, entries

@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.journal import is_plain, staged_view
+from croissant_recipes.journal import is_plain
 from croissant_recipes.writing import local, remote
 from croissant_recipes.writing.local import Places
 from croissant_recipes.writing.lock import check_of, locked
 from croissant_recipes.writing.output import Output, reporting
 from croissant_recipes.writing.remote import Place
 
-__all__ = ["Output", "commit", "locked", "peek", "read_existing", "staged_view"]
+__all__ = ["Output", "commit", "locked", "peek", "read_existing"]
 
 
 def read_existing(output: Output) -> Mapping[str, bytes]:

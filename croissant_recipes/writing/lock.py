@@ -183,7 +183,7 @@ class _RemoteLock:
     def _clock_offset(self) -> timedelta:
         """How far the store's clock is ahead of ours: a clock that is wrong must not make a live lock look old."""
         # In the stage, where a later build sweeps it away should this one be killed here.
-        probe = staged_path(self._place.directory, f"clock-{self._token.decode()}")
+        probe = self._place.path(staged_path(f"clock-{self._token.decode()}"))
         self._place.make(self._place.path(STAGED))
         self._place.fs.pipe_file(probe, b"")
         there = self._modified(probe)

@@ -44,6 +44,10 @@ class Place:
     def path(self, name: str) -> str:
         return f"{self.directory}/{name}"
 
+    def cat(self, name: str) -> bytes:
+        data: bytes = self.fs.cat_file(self.path(name))
+        return data
+
     def listing(self) -> dict[str, dict[str, Any]]:
         """What the store says of each file directly in the directory, the lock left out."""
         # fsspec keeps listings, and what it kept may be older than another build's commit.
@@ -95,7 +99,7 @@ def repair(place: Place, check: Check) -> None:
     """Puts right what a killed commit left: completes it if its journal was written, or else throws its files away."""
     if not place.has_stage():
         return
-    journal = read_journal(place.fs, place.directory)
+    journal = read_journal(place.cat)
     if journal is None:
         _sweep(place, check)
         return
@@ -105,7 +109,7 @@ def repair(place: Place, check: Check) -> None:
 
 def read(place: Place) -> dict[str, bytes]:
     """The files directly in the directory, by name. For a caller that holds the lock and has repaired."""
-    return {name: place.fs.cat_file(place.path(name)) for name in sorted(place.listing())}
+    return {name: place.cat(name) for name in sorted(place.listing())}
 
 
 def peek(place: Place) -> dict[str, bytes] | None:
@@ -130,23 +134,23 @@ def commit(place: Place, files: Mapping[str, bytes], remove: Collection[str], ch
     place.make(place.path(STAGED))
     for name in in_commit_order(files):
         check()
-        place.fs.pipe_file(staged_path(place.directory, name), files[name])
+        place.fs.pipe_file(place.path(staged_path(name)), files[name])
     journal = Journal.of(files, gone)
     check()
-    place.fs.pipe_file(staged_path(place.directory, JOURNAL), journal.to_bytes())
+    place.fs.pipe_file(place.path(staged_path(JOURNAL)), journal.to_bytes())
     _finish(place, journal, check)
 
 
 def _finish(place: Place, journal: Journal, check: Check) -> None:
     for name in in_commit_order(journal.files):
         check()
-        place.copy(staged_path(place.directory, name), place.path(name))
+        place.copy(place.path(staged_path(name)), place.path(name))
     for name in journal.remove:
         check()
         place.delete(place.path(name))
     check()
     # Before the staged files, so that a journal never speaks of files that are gone.
-    place.delete(staged_path(place.directory, JOURNAL))
+    place.delete(place.path(staged_path(JOURNAL)))
     _sweep(place, check)
 
 
@@ -157,7 +161,7 @@ def _sweep(place: Place, check: Check) -> None:
 
 def _refuse_damaged(place: Place, journal: Journal) -> None:
     for name, digest in journal.files.items():
-        path = staged_path(place.directory, name)
+        path = place.path(staged_path(name))
         try:
             data = place.fs.cat_file(path)
         except FileNotFoundError:
@@ -175,16 +179,16 @@ def _refuse_damaged(place: Place, journal: Journal) -> None:
 def _holds(place: Place, entry: Mapping[str, Any] | None, name: str, data: bytes) -> bool:
     if entry is None or entry.get("size") != len(data):
         return False
-    return bool(place.fs.cat_file(place.path(name)) == data)
+    return bool(place.cat(name) == data)
 
 
 def _read_through(place: Place) -> dict[str, bytes]:
-    journal = read_journal(place.fs, place.directory)
+    journal = read_journal(place.cat)
     removed = journal.remove if journal else ()
     paths = {name: place.path(name) for name in place.listing() if name not in removed}
-    paths |= staged_view(place.fs, place.directory) or {}
+    paths |= {name: place.path(p) for name, p in (staged_view(place.cat) or {}).items()}
     return {name: place.fs.cat_file(path) for name, path in sorted(paths.items())}
 
 
 def _stamp(place: Place) -> tuple[Journal | None, dict[str, dict[str, Any]]]:
-    return read_journal(place.fs, place.directory), place.listing()
+    return read_journal(place.cat), place.listing()

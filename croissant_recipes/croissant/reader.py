@@ -1,0 +1,319 @@
+"""Reading a Croissant exactly: the manifest and the CSVs that it lists, every text as it is written.
+
+Whoever reads a Croissant reads it here: the source ``croissant``, ``base``, copick projects of type ``mlcroissant``, a
+build that looks at what is at its output, and ``from_croissant``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Protocol
+
+import pandas as pd
+
+from croissant_recipes import tables
+from croissant_recipes.access import NotThereError, open_filesystem, path_in, read_bytes, reading
+from croissant_recipes.codes import Code
+from croissant_recipes.croissant.serialize import read_csv
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
+from croissant_recipes.journal import staged_view
+from croissant_recipes.location import Location
+from croissant_recipes.schema import RECORD_SETS, RecordSet
+
+_WAITS = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""
+
+_NO_SUCH = (403, 404, 410)
+_SHOWN_KEYS = 3
+
+
+@dataclass(frozen=True)
+class StoredCroissant:
+    """A Croissant that is there, all of one version.
+
+    Attributes:
+        manifest: Its metadata document.
+        tables: A record table for every record set, empty where the manifest does not list it. Rows are in the order of
+            the CSV, each key once.
+        location: Of ``metadata.json``.
+        base: Where relative row URLs lead: ``copick:baseUrl`` or, without it, the folder above ``Croissant/``.
+        staged: Whether this version is complete, but a commit is still putting it in place.
+        diagnostics: What was left out.
+    """
+
+    manifest: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    location: Location
+    base: Location
+    staged: bool = False
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """``copick:config``, empty where there is none."""
+        return self.manifest.get("copick:config") or {}
+
+
+def read_croissant(location: Location, fs_args: Mapping[str, Any] | None = None, *, jobs: int = 8) -> StoredCroissant:
+    """The Croissant whose ``metadata.json`` lies at a location. A CSV is looked for beside it, then where its
+    ``contentUrl`` says.
+
+    Args:
+        location: Of ``metadata.json``.
+        fs_args: fsspec keyword arguments.
+        jobs: How many files to read at a time.
+
+    Raises:
+        DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CROISSANT`` if it is none that copick would open or its
+            files do not fit each other. Where the manifest or a CSV is missing it is a ``NotThereError``.
+    """
+    with reading("Croissant", location, fs_args or {}):
+        for wait in _WAITS:
+            try:
+                return _read(_InPlace.of(location, fs_args or {}), jobs)
+            except (FileNotFoundError, _UnfitError):
+                time.sleep(wait)
+        try:
+            return _read(_InPlace.of(location, fs_args or {}), jobs)
+        except _UnfitError as error:
+            raise _unfit(location, error) from None
+
+
+def parse_croissant(files: Mapping[str, bytes], location: Location) -> StoredCroissant:
+    """The Croissant that files at hand are, by name: ``metadata.json`` and the CSVs beside it. They are taken as they
+    are: a CSV that is not the one the manifest describes was changed by someone.
+
+    Args:
+        files: Those of one version.
+        location: Where ``metadata.json`` lies.
+
+    Raises:
+        DiagnosticError: ``CROISSANT`` if they are none that copick would open.
+    """
+    try:
+        return _read(_AtHand(location, files), 1)
+    except _UnfitError as error:
+        raise _unfit(location, error) from None
+
+
+class _UnfitError(Exception):
+    """A CSV that the manifest lists is not there, or is another file than it describes."""
+
+    def __init__(self, problem: str, *, missing: bool) -> None:
+        super().__init__(problem)
+        self.missing = missing
+
+
+class _Files(Protocol):
+    """A manifest and its CSVs."""
+
+    @property
+    def location(self) -> Location:
+        """Of the manifest."""
+
+    @property
+    def is_staged(self) -> bool: ...
+
+    def manifest(self) -> bytes: ...
+
+    def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:
+        """``None`` where there is none.
+
+        Raises:
+            _UnfitError: If it is not of the manifest's version.
+        """
+
+
+@dataclass(frozen=True)
+class _AtHand:
+    location: Location
+    files: Mapping[str, bytes]
+    is_staged = False
+
+    def manifest(self) -> bytes:
+        return self.files[self.location.name]
+
+    def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:  # noqa: ARG002 - a protocol's
+        return self.files.get(record_set.csv_name)
+
+
+@dataclass(frozen=True)
+class _InPlace:
+    """On this machine, or in a filesystem of fsspec.
+
+    Attributes:
+        fs: ``None`` on this machine.
+        staged: Places, relative to the manifest's folder, of files of a version that is complete but not yet all in
+            place; ``None`` where no commit is under way.
+    """
+
+    location: Location
+    fs_args: Mapping[str, Any] = field(repr=False)
+    fs: Any
+    staged: Mapping[str, str] | None
+
+    @classmethod
+    def of(cls, location: Location, fs_args: Mapping[str, Any]) -> _InPlace:
+        if location.is_local:
+            return cls(location, fs_args, None, None)
+        fs, _ = open_filesystem(location, fs_args)
+        staged = staged_view(lambda name: _cat(fs, location.sibling(name)))
+        return cls(location, fs_args, fs, staged)
+
+    @property
+    def is_staged(self) -> bool:
+        return self.staged is not None
+
+    def manifest(self) -> bytes:
+        return self._bytes(self.location.name)
+
+    def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:
+        name, url, expected = (record_set.csv_name, file_object.get("contentUrl"), file_object.get("sha256"))
+        data = self._beside(name)
+        if data is None and isinstance(url, str) and url:
+            data = self._elsewhere(url)
+        if data is not None and expected and sha256(data).hexdigest() != expected:
+            problem = f"{name} does not match its {self.location.name}: its sha256 is another"
+            raise _UnfitError(problem, missing=False)
+        return data
+
+    def _beside(self, name: str) -> bytes | None:
+        try:
+            return self._bytes(name)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            # Web servers, and buckets that do not let one list them, refuse what is not there.
+            if self.fs is not None and getattr(error, "status", None) in _NO_SUCH:
+                return None
+            raise
+
+    def _elsewhere(self, url: str) -> bytes | None:
+        place = Location.parse(url, self.location.parent)
+        # Credentials are for the server that they were given for.
+        given = self.fs_args if place.same_service(self.location) else {}
+        try:
+            return read_bytes(place, given)
+        except FileNotFoundError:
+            return None
+
+    def _bytes(self, name: str) -> bytes:
+        place = self.location.sibling((self.staged or {}).get(name, name))
+        return read_bytes(place, {}) if self.fs is None else _cat(self.fs, place)
+
+
+def _cat(fs: Any, place: Location) -> bytes:
+    data: bytes = fs.cat_file(path_in(fs, place))
+    return data
+
+
+def _read(files: _Files, jobs: int) -> StoredCroissant:
+    manifest = _manifest(files)
+    listed = {name: _file_object(manifest, r) for name, r in RECORD_SETS.items() if _lists(manifest, r)}
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        data = dict(zip(listed, pool.map(lambda name: _csv(files, name, listed[name]), listed), strict=True))
+    found: dict[str, pd.DataFrame] = {}
+    diagnostics: list[Diagnostic] = []
+    for name in RECORD_SETS:
+        if name not in data:
+            found[name] = tables.records(name)
+            continue
+        try:
+            table, unknown = read_csv(data[name], name)
+        except ValueError as error:
+            raise _refused(files.location, str(error), None) from None
+        found[name], twice = _first_of_each_key(name, table)
+        diagnostics += _remarks(files.location, RECORD_SETS[name], unknown, twice)
+    base = _base(manifest, files.location)
+    return StoredCroissant(manifest, found, files.location, base, files.is_staged, tuple(diagnostics))
+
+
+def _manifest(files: _Files) -> Mapping[str, Any]:
+    try:
+        document = json.loads(files.manifest())
+    except ValueError as error:
+        raise _refused(files.location, f"it is not JSON: {error}", None) from None
+    if not isinstance(document, dict) or not ("copick:config" in document or any(_ids(document, "recordSet"))):
+        hint = "name the metadata.json of a Croissant that copick or croissant-recipe wrote"
+        raise _refused(files.location, "it has neither copick:config nor a record set of copick", hint)
+    config = document.get("copick:config", {})
+    objects = config.get("pickable_objects", []) if isinstance(config, dict) else None
+    if not isinstance(objects, list) or not all(
+        isinstance(o, dict) and isinstance(o.get("name"), str) for o in objects
+    ):
+        hint = "write it anew with copick or croissant-recipe; mlcroissant's own writer makes it a text"
+        raise _refused(files.location, "its copick:config is no object with a list of pickable_objects", hint)
+    return document
+
+
+def _entries(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    entries = document.get(key)
+    return (e for e in (entries if isinstance(entries, list) else [entries]) if isinstance(e, dict))
+
+
+def _ids(document: Mapping[str, Any], key: str) -> Iterator[str]:
+    known = {r.id for r in RECORD_SETS.values()}
+    return (e["@id"] for e in _entries(document, key) if e.get("@id") in known)
+
+
+def _file_object(document: Mapping[str, Any], record_set: RecordSet) -> Mapping[str, Any]:
+    return next((e for e in _entries(document, "distribution") if e.get("@id") == record_set.file_object_id), {})
+
+
+def _lists(document: Mapping[str, Any], record_set: RecordSet) -> bool:
+    """Whether the manifest has a record set. A CSV beside the manifest that it does not list belongs to nothing."""
+    return bool(_file_object(document, record_set)) or record_set.id in _ids(document, "recordSet")
+
+
+def _csv(files: _Files, name: str, file_object: Mapping[str, Any]) -> bytes:
+    record_set = RECORD_SETS[name]
+    data = files.csv(record_set, file_object)
+    if data is None:
+        raise _UnfitError(f"it lists {record_set.csv_name}, which is not there", missing=True)
+    return data
+
+
+def _first_of_each_key(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table with each key once, and the keys of the rows left out."""
+    key = list(RECORD_SETS[name].key)
+    first = tables.first_of_each(table, key)
+    if first.all():
+        return table, table.loc[:, key].head(0)
+    return table[first].reset_index(drop=True), table.loc[~first, key]
+
+
+def _remarks(
+    location: Location, record_set: RecordSet, unknown: tuple[str, ...], twice: pd.DataFrame
+) -> Iterator[Diagnostic]:
+    where = f"Croissant {location}: {record_set.csv_name}"
+    if unknown:
+        columns = "a column" if len(unknown) == 1 else "columns"
+        message = f"{where} has {columns} that copick does not know, left out: {listing(unknown)}"
+        yield Diagnostic(Code.CROISSANT, message, Severity.WARNING)
+    if len(twice):
+        rows = f"{len(twice)} rows repeat keys" if len(twice) > 1 else "1 row repeats the key"
+        shown = tuple(", ".join(map(str, row)) for row in twice.head(_SHOWN_KEYS).itertuples(index=False))
+        more = (f"and {len(twice) - len(shown)} more",) if len(twice) > len(shown) else ()
+        message = f"{where}: {rows} of an earlier row; the earlier one counts, as for copick"
+        yield Diagnostic(Code.CROISSANT, message, Severity.WARNING, notes=(*shown, *more))
+
+
+def _base(manifest: Mapping[str, Any], location: Location) -> Location:
+    above = location.parent.parent
+    given = manifest.get("copick:baseUrl")
+    return Location.parse(given, above) if isinstance(given, str) and given else above
+
+
+def _refused(location: Location, problem: str, hint: str | None) -> DiagnosticError:
+    return DiagnosticError(Diagnostic(Code.CROISSANT, f"Croissant {location}: {problem}", hint=hint))
+
+
+def _unfit(location: Location, error: _UnfitError) -> DiagnosticError:
+    hint = "write it anew, or get all its files in one version"
+    raised = NotThereError if error.missing else DiagnosticError
+    return raised(Diagnostic(Code.CROISSANT, f"Croissant {location}: {error}", hint=hint))
