@@ -152,12 +152,13 @@ class Location:
     # Its neighbours
 
     def __truediv__(self, relative: str) -> Location:
-        """A place below: empty parts and ``.`` are left out, and ``..`` goes up, at most to the top."""
+        """A place below: ``.`` is left out, and ``..`` goes up, at most to the top. Two slashes are one on this
+        machine, but not in a store, where they make another name."""
         path = self.path.rstrip("/")
-        for part in relative.split("/"):
+        for part in relative.strip("/").split("/") if relative.strip("/") else ():
             if part == "..":
                 path = path.rpartition("/")[0]
-            elif part not in ("", "."):
+            elif part != "." and (part or not self.is_local):
                 path = f"{path}/{part}"
         return replace(self, path=path or self._top)
 

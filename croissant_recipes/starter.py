@@ -14,9 +14,9 @@ from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, Source
+from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory, Means
-from croissant_recipes.sources.locations import is_local
 from croissant_recipes.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
     Raises:
         DiagnosticError: The project cannot be read.
     """
-    located = config if "://" in config else os.path.relpath(config, folder)
+    located = config if is_url(config) else os.path.relpath(config, folder)
     entry = Source(COPICK, CopickSource(config=located))
     source = open_source("lab", entry, Means(folder, options.default_jobs()))
     inventory = source.scan([_everything("lab")], progress.Silent())[0]
@@ -131,8 +131,9 @@ def _project_recipe(name: str, config: str, inventory: Inventory, folder: Path) 
 def _root_of(inventory: Inventory, folder: Path) -> str:
     """The project's root, relative to the recipe where both are on this disk."""
     root = next(r for r in inventory.roots.values() if r.primary)
-    place = root.base_url or root.location
-    return os.path.relpath(place, folder) if is_local(place) else place
+    if root.base_url is None and root.location.is_local:
+        return os.path.relpath(root.location.path, folder)
+    return root.base_url or str(root.location)
 
 
 def _distinct(artifact: str, inventory: Inventory) -> list[str]:

@@ -14,6 +14,7 @@ from croissant_recipes.compiler import planner
 from croissant_recipes.compiler.planner import Base, Plan
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import CheckedRecipe
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Root, empty_tables
 
@@ -75,7 +76,7 @@ def inventory(
         found["runs"] = artifacts("runs", *([n] for n in names))
     return Inventory(
         tables=found,
-        roots=roots or {ROOT: Root(LOCATION)},
+        roots=roots or {ROOT: Root(Location.parse(LOCATION))},
         objects=tuple(objects),
         config=config or {},
         manifest=manifest,

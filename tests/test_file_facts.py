@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources import fact_cache, facts, picks_head
 from croissant_recipes.sources.base import FileFacts
@@ -67,7 +68,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, *paths: str, sha256: bool = True) -> Mapping[str, FileFacts]:
-    reader = FileReader({"overlay": FileRoot(str(root))}, jobs=4)
+    reader = FileReader({"overlay": FileRoot(Location.parse(root))}, jobs=4)
     found = reader.read([("overlay", p) for p in paths], sha256=sha256, progress=Silent())
     return {path: each for (_, path), each in found.items()}
 

@@ -119,7 +119,9 @@ def test_the_top_has_no_folder_above(top: str) -> None:
     [
         ("/a", "b/c", "/a/b/c"),
         ("/", "b", "/b"),
-        ("s3://b/", "/c//d/", "s3://b/c/d"),
+        ("s3://b/", "/c//d/", "s3://b/c//d"),
+        ("/b/", "/c//d/", "/b/c/d"),
+        ("s3://b", "", "s3://b"),
         ("s3://b/c", "../d/./e/../f", "s3://b/d/f"),
         ("s3://b/odd//key", "f", "s3://b/odd//key/f"),
         ("s3://b/k?versionId=7", "f", "s3://b/k/f?versionId=7"),

@@ -724,7 +724,7 @@ def test_a_config_gives_its_objects_and_its_overlay_as_copick_does(
     assert set(ours.table("picks")["object_name"]) < {o.name for o in objects}
     assert [o["name"] for o in ours.objects] == [o.name for o in objects]
     assert ours.config == {"version": "1.2.3", "user_id": "someone", "session_id": None}
-    assert ours.roots["overlay"].location == str(tmp_path / "overlay")
+    assert ours.roots["overlay"].location.path == str(tmp_path / "overlay")
 
 
 def test_a_template_and_conditions_leave_the_overlay_alone(server: Server, copick: Copick, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from source_layers import Watched, keys, layer
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError, Severity
 from croissant_recipes.language.source_kinds import CopickSource
+from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
@@ -99,7 +100,7 @@ def test_every_row_says_where_the_artifact_lies(tmp_path: Path, seed: int) -> No
     inventory = scanned(write_project(tmp_path, random_spec(random.Random(seed), nasty=True)).config)
     for artifact, table in inventory.tables.items():
         for row in table.to_dict("records") if artifact != "runs" else ():
-            assert Path(inventory.roots[row["root"]].location, row["path"]).exists()
+            assert Path(inventory.roots[row["root"]].location.path, row["path"]).exists()
 
 
 FRAGMENTS = (
@@ -176,8 +177,8 @@ def test_the_overlay_wins(tmp_path: Path) -> None:
         ["3", "overlay", "ExperimentRuns/TS_001/Picks/alice_3_ribosome.json"],
     ]
     assert inventory.roots == {
-        "static": Root(str(project.root), primary=True, reads_files=True),
-        "overlay": Root(str(project.overlay), primary=False, reads_files=True),
+        "static": Root(Location.parse(project.root), primary=True, reads_files=True),
+        "overlay": Root(Location.parse(project.overlay), primary=False, reads_files=True),
     }
 
 
@@ -197,7 +198,7 @@ def test_a_single_root_is_primary(project: Project, static: str | None) -> None:
         config["static_root"] = config["overlay_root"] + "/"
         project.config.write_text(json.dumps(config))
     inventory = scanned(project.config)
-    assert inventory.roots == {"overlay": Root(str(project.root), primary=True, reads_files=True)}
+    assert inventory.roots == {"overlay": Root(Location.parse(project.root), primary=True, reads_files=True)}
     assert set(inventory.table("picks")["root"]) == {"overlay"}
 
 
@@ -531,7 +532,7 @@ def test_a_relative_root_starts_at_the_config(tmp_path: Path, monkeypatch: pytes
     inventory = open_copick("lab", CopickSource(config="conf/config.json"), Means(tmp_path, jobs=1)).scan(
         [layer()], Silent()
     )[0]
-    assert inventory.roots["overlay"].location == str(tmp_path / "conf" / "project")
+    assert inventory.roots["overlay"].location == Location.parse(tmp_path / "conf" / "project")
     assert keys(inventory)["runs"] == {("TS_001",)}
     assert config.exists()
 
@@ -650,7 +651,7 @@ def test_a_project_in_another_filesystem(project: Project, memory: Any) -> None:
     memory.pipe_file("/lab/config.json", json.dumps(config).encode())
     memory.put(str(project.root), "/lab/proj", recursive=True)
     local, remote = scanned(project.config), scanned("memory://lab/config.json")
-    assert remote.roots == {"overlay": Root("memory://lab/proj", primary=True, reads_files=True)}
+    assert remote.roots == {"overlay": Root(Location.parse("memory://lab/proj"), primary=True, reads_files=True)}
     for artifact, table in local.tables.items():
         pd.testing.assert_frame_equal(table, remote.tables[artifact])
 
@@ -714,7 +715,9 @@ def croissant_config(folder: Path, **values: Any) -> Path:
 
 def test_an_mlcroissant_project_is_its_croissant(tmp_path: Path) -> None:
     inventory = scanned(croissant_config(tmp_path, user_id="me", session_id="7"))
-    assert inventory.roots == {"croissant": Root("https://example.org/data", base_url="https://example.org/data")}
+    assert inventory.roots == {
+        "croissant": Root(Location.parse("https://example.org/data"), base_url="https://example.org/data")
+    }
     assert inventory.table("picks")[["run", "root", "path", "sha256"]].values.tolist() == [
         ["TS_001", "croissant", "p/one.json", "a" * 64],
         ["TS_002", "", "https://example.org/two.json", "b" * 64],
@@ -731,7 +734,7 @@ def test_the_objects_of_the_config_count_before_those_of_the_croissant(tmp_path:
 
 def test_croissant_base_url_counts_before_the_croissants_own(tmp_path: Path) -> None:
     inventory = scanned(croissant_config(tmp_path, croissant_base_url="moved"))
-    assert inventory.roots["croissant"] == Root(str(tmp_path / "moved"))
+    assert inventory.roots["croissant"] == Root(Location.parse(tmp_path / "moved"))
 
 
 def test_an_overlay_lies_on_top_of_the_croissant(tmp_path: Path) -> None:
@@ -762,7 +765,7 @@ def test_an_overlay_lies_on_top_of_the_croissant(tmp_path: Path) -> None:
     ]
     assert list(inventory.table("tomograms")["root"]) == ["croissant"]
     assert list(inventory.table("objects")["root"]) == ["overlay"]
-    assert inventory.roots["overlay"] == Root(str(tmp_path / "overlay"), primary=False, reads_files=True)
+    assert inventory.roots["overlay"] == Root(Location.parse(tmp_path / "overlay"), primary=False, reads_files=True)
     assert [d.message.split(" is left out")[0].rpartition("/")[2] for d in inventory.diagnostics] == [
         "raw_sobel_features.zarr"
     ]

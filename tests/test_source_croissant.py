@@ -165,22 +165,24 @@ def test_relative_rows_have_the_root_and_absolute_ones_none(manifest: Path) -> N
 
 
 def test_the_data_lie_above_the_croissant_unless_it_says_otherwise(tmp_path: Path, manifest: Path) -> None:
-    assert scanned(manifest).roots == {"croissant": Root(str(tmp_path / "old"))}
+    assert scanned(manifest).roots == {"croissant": Root(Location.parse(tmp_path / "old"))}
     published = manifest
     edit(published, lambda d: d.update({"copick:baseUrl": "https://example.org/data/"}))
     assert scanned(published).roots == {
-        "croissant": Root("https://example.org/data", base_url="https://example.org/data")
+        "croissant": Root(Location.parse("https://example.org/data"), base_url="https://example.org/data")
     }
     moved = scanned(published, base_url="s3://moved/data/")
-    assert moved.roots == {"croissant": Root("s3://moved/data", base_url="s3://moved/data")}
+    assert moved.roots == {"croissant": Root(Location.parse("s3://moved/data"), base_url="s3://moved/data")}
     edit(published, lambda d: d.update({"copick:baseUrl": f"file://{tmp_path}/here"}))
-    assert scanned(published).roots == {"croissant": Root(str(tmp_path / "here"))}
+    assert scanned(published).roots == {"croissant": Root(Location.parse(tmp_path / "here"))}
 
 
 def test_credentials_in_a_base_url_are_not_told(manifest: Path) -> None:
     edit(manifest, lambda d: d.update({"copick:baseUrl": "https://me:hunter2@example.org/data?token=hunter3"}))
     inventory = scanned(manifest)
-    assert inventory.roots["croissant"] == Root("https://example.org/data", base_url="https://example.org/data")
+    assert inventory.roots["croissant"] == Root(
+        Location.parse("https://example.org/data"), base_url="https://example.org/data"
+    )
 
 
 def test_objects_config_and_manifest_are_passed_on(manifest: Path) -> None:
@@ -248,7 +250,7 @@ def test_a_croissant_that_copick_wrote(tmp_path: Path) -> None:
     )
     inventory = scanned(project.root / "Croissant" / "metadata.json")
     assert not inventory.diagnostics
-    assert inventory.roots == {"croissant": Root(str(project.root))}
+    assert inventory.roots == {"croissant": Root(Location.parse(project.root))}
     assert keys(inventory)["picks"] == {("TS_001", "alice", s, "ribosome") for s in sessions}
     assert {k[-1] for k in keys(inventory)["segmentations"]} == {"binary", "multilabel", "instance", "panoptic"}
     for artifact, table in inventory.tables.items():
@@ -446,7 +448,7 @@ def test_a_croissant_on_the_web(manifest: Path, web: str) -> None:
     url = f"{web}/old/Croissant/metadata.json?token=hunter2"
     inventory = scanned(url)
     assert keys(inventory) == keys(scanned(manifest))
-    assert inventory.roots == {"croissant": Root(f"{web}/old", base_url=f"{web}/old")}
+    assert inventory.roots == {"croissant": Root(Location.parse(f"{web}/old"), base_url=f"{web}/old")}
 
 
 def test_what_is_not_on_the_web_is_told_without_the_token(web: str, manifest: Path) -> None:
@@ -469,7 +471,7 @@ def test_a_croissant_in_another_filesystem(manifest: Path) -> None:
     try:
         inventory = scanned("memory://somewhere/old/Croissant/metadata.json")
         assert keys(inventory) == keys(scanned(manifest))
-        assert inventory.roots["croissant"].location == "memory://somewhere/old"
+        assert inventory.roots["croissant"].location.url == "memory://somewhere/old"
     finally:
         memory.rm("/somewhere", recursive=True)
 

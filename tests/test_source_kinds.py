@@ -21,6 +21,7 @@ from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.recipe import Recipe, json_schema
 from croissant_recipes.language.recipe_fields import BaseUrl, Model, Text
 from croissant_recipes.language.source_kinds import SourceKind
+from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
 from croissant_recipes.sources.opening import source_key
 from croissant_recipes.tables import artifacts
@@ -52,7 +53,8 @@ class ListedPicks:
             "picks": artifacts("picks", {**picks, "root": ["all"] * len(paths), "path": paths}),
         }
         objects = tuple({"name": n, "is_particle": True} for n in sorted(set(picks["object_name"])))
-        return [Inventory(held, {"all": Root(str(self._file.parent), reads_files=True)}, objects)] * len(layers)
+        root = Root(Location.parse(self._file.parent), reads_files=True)
+        return [Inventory(held, {"all": root}, objects)] * len(layers)
 
     def read_files(
         self,

@@ -22,6 +22,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError
 from croissant_recipes.language.source_kinds import CopickSource
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
+from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
@@ -92,8 +93,8 @@ def test_a_project_is_the_same_as_on_a_disk(project: Project, config: Path) -> N
     for artifact, table in local.tables.items():
         pd.testing.assert_frame_equal(table, remote.tables[artifact])
     assert remote.roots == {
-        "static": Root(f"s3://{BUCKET}/static", primary=True, reads_files=True),
-        "overlay": Root(f"s3://{BUCKET}/overlay", primary=False, reads_files=True),
+        "static": Root(Location.parse(f"s3://{BUCKET}/static"), primary=True, reads_files=True),
+        "overlay": Root(Location.parse(f"s3://{BUCKET}/overlay"), primary=False, reads_files=True),
     }
     (problem,) = remote.diagnostics
     assert problem.message.startswith(f"source 'lab': s3://{BUCKET}/static/ExperimentRuns/")
@@ -221,7 +222,7 @@ def test_a_croissant_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     write_croissant(tmp_path, ROWS)
     s3.filesystem().put(str(tmp_path / "Croissant"), f"{BUCKET}/old/Croissant", recursive=True)
     inventory = scanned(croissant(s3, f"s3://{BUCKET}/old/Croissant/metadata.json"))
-    assert inventory.roots == {"croissant": Root(f"s3://{BUCKET}/old", base_url=f"s3://{BUCKET}/old")}
+    assert inventory.roots == {"croissant": Root(Location.parse(f"s3://{BUCKET}/old"), base_url=f"s3://{BUCKET}/old")}
     assert len(inventory.table("meshes")) == 1
     assert SECRET not in everything_said(inventory)
 

@@ -14,6 +14,7 @@ from croissant_recipes.compiler import planner, urls
 from croissant_recipes.compiler.planner import PORTAL_BUCKET, Plan
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.language.checked import CheckedRecipe
+from croissant_recipes.location import Location
 from croissant_recipes.sources.base import Inventory, Root
 
 
@@ -35,7 +36,7 @@ def project(location: str, **roots: Root) -> Inventory:
     users = ["alice", *(f"bob-{name}" for name in roots)]
     table = artifacts("picks", *(("TS_1", user, "1", "ribosome") for user in users))
     table = table.assign(root=pd.Series(["static", *roots], dtype="str"), path=[f"Picks/{u}.json" for u in users])
-    return inventory(picks=table, roots={"static": Root(location), **roots})
+    return inventory(picks=table, roots={"static": Root(Location.parse(location)), **roots})
 
 
 def planned(checked: CheckedRecipe, *inventories: Inventory, root: str = "/out", base_url: str | None = None) -> Plan:
@@ -76,7 +77,7 @@ def test_a_base_url_that_only_starts_alike_is_not_below(tmp_path: Path) -> None:
 
 
 def test_an_overlay_beside_the_exported_root_has_its_own_place(tmp_path: Path) -> None:
-    source = project("/data/static", overlay=Root("/data/overlay", primary=False))
+    source = project("/data/static", overlay=Root(Location.parse("/data/overlay"), primary=False))
     checked = recipe(tmp_path, EXPORT, header(PUBLISHED, 'base_url: "https://lab.example.org"'))
     assert picks(planned(checked, source)) == [
         "https://lab.example.org/Picks/alice.json",
@@ -138,7 +139,7 @@ def test_a_file_url_is_the_path_it_names(tmp_path: Path) -> None:
 def test_a_portal_export_has_the_portals_base(tmp_path: Path) -> None:
     bucket = PORTAL_BUCKET.rstrip("/")
     source = project(bucket)
-    source = inventory(picks=source.table("picks"), roots={"static": Root(bucket, base_url=bucket)})
+    source = inventory(picks=source.table("picks"), roots={"static": Root(Location.parse(bucket), base_url=bucket)})
     found = planned(recipe(tmp_path, EXPORT, header(PUBLISHED)), source)
     assert picks(found) == ["Picks/alice.json"]
     assert found.content.base_url == PORTAL_BUCKET
@@ -176,7 +177,7 @@ def test_places_of_no_rows(tmp_path: Path) -> None:
     publication = Publication("/out", None)
     found = urls.places(
         tables.artifacts("picks"),
-        {"static": Root("/data")},
+        {"static": Root(Location.parse("/data"))},
         operation="export",
         source_base=None,
         publication=publication,

@@ -58,7 +58,7 @@ def places(
         base = root.base_url
         if base is None and root.primary:
             base = source_base or (publication.base_url if operation == "export" else None)
-        bases[key] = base or absolute(root.location)
+        bases[key] = base or root.location.uri
     absolute_rows = table["root"] == ""
     prefixes = table["root"].map({k: b.rstrip("/") + "/" for k, b in bases.items()} | {"": ""}).astype("str")
     paths = table["path"]

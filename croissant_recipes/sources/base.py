@@ -13,6 +13,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import LayerSpec
+from croissant_recipes.location import Location
 from croissant_recipes.options import CacheMode
 from croissant_recipes.schema import ARTIFACT_TYPES
 
@@ -22,7 +23,7 @@ class Root:
     """A place below which artifacts lie.
 
     Attributes:
-        location: Absolute local path or URL, without credentials and without a trailing slash.
+        location: Where it lies, without credentials.
         primary: Whether the recipe's ``base_url`` of the source stands for this place. An overlay beside a static
             root is not primary.
         base_url: The URL that the place has wherever it is read (a portal bucket, a published Croissant's base),
@@ -30,7 +31,7 @@ class Root:
         reads_files: Whether sha256 and voxel sizes of picks and meshes below it are to be read from the files.
     """
 
-    location: str
+    location: Location
     primary: bool = True
     base_url: str | None = None
     reads_files: bool = False

@@ -14,7 +14,6 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from croissant_recipes.language.source_kinds import CONFIG_TYPES
 from croissant_recipes.location import Location
-from croissant_recipes.sources.locations import locate, locate_beside, parent, strip_credentials
 
 _FACTS = ("version", "user_id", "session_id")
 
@@ -25,26 +24,37 @@ class ProjectConfig:
 
     Attributes:
         source: The source's name, for messages.
-        location: Absolute local path or URL of the file.
+        location: Of the file.
         config_type: One of ``CONFIG_TYPES``.
         values: The file's content. It may hold credentials.
     """
 
     source: str
-    location: str = field(repr=False)
+    location: Location
     config_type: str
     values: Mapping[str, Any] = field(repr=False)
 
     @property
     def shown(self) -> str:
         """How messages name the file."""
-        return f"source {self.source!r}: copick config {strip_credentials(self.location)}"
+        return f"source {self.source!r}: copick config {self.location}"
 
-    def place(self, key: str) -> str | None:
+    def place(self, key: str) -> Location | None:
         """The absolute local path or URL that a key gives, ``None`` where it gives none. Relative ones, ``local://``
         too, start at the config's folder."""
         value = self.values.get(key)
-        return locate_beside(value, parent(self.location)) if value else None
+        return Location.parse(value, self.location.parent) if value else None
+
+    def place_of(self, key: str) -> Location:
+        """As ``place``, of a key that copick cannot do without.
+
+        Raises:
+            DiagnosticError: ``CONFIG`` if it gives none.
+        """
+        found = self.place(key)
+        if found is None:
+            raise self.refuse([(f"{key} is empty", None)])
+        return found
 
     def fs_args(self, key: str) -> Mapping[str, Any]:
         return self.values.get(key) or {}
@@ -65,9 +75,9 @@ def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
     Raises:
         DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CONFIG`` if it is no config.
     """
-    location = locate(value, folder)
-    with reading(f"source {source!r}: copick config", Location.parse(location), {}):
-        data = read_bytes(Location.parse(location), {})
+    location = Location.parse(value, folder)
+    with reading(f"source {source!r}: copick config", location, {}):
+        data = read_bytes(location, {})
     unread = ProjectConfig(source, location, "", {})
     try:
         values = json.loads(data)

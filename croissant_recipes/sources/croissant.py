@@ -74,7 +74,7 @@ class CroissantSource:
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
-        roots = {ROOT: FileRoot((self._base or self._place_of(self.read(progress))).url, self._spec.fs_args)}
+        roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
         return FileReader(roots, self._jobs).read(files, sha256=sha256, progress=progress)
 
     def _place_of(self, existing: StoredCroissant) -> Location:
@@ -88,7 +88,7 @@ def open_croissant(name: str, spec: source_kinds.CroissantSource, means: Means) 
 
 def root_at(place: Location) -> Root:
     """The root of rows with relative URLs. A URL is the same wherever the Croissant is read; a local path is not."""
-    return Root(str(place), base_url=None if place.is_local else str(place))
+    return Root(place.public, base_url=None if place.is_local else str(place))
 
 
 def artifact_tables(records: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -46,11 +46,10 @@ class CroissantProject:
                 Croissant is not usable.
         """
         with progress.task(f"reading {self._config.source}", 1) as task:
-            url = self._config.place("croissant_url") or ""
-            existing = read_croissant(Location.parse(url), self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
+            manifest = self._config.place_of("croissant_url")
+            existing = read_croissant(manifest, self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
             task.advance()
-        given = self._config.place("croissant_base_url")
-        self._base = Location.parse(given) if given else existing.base
+        self._base = self._config.place("croissant_base_url") or existing.base
         # copick takes what the Croissant says for what the project is, but not its objects over the config's.
         objects = self._objects or tuple(existing.config.get("pickable_objects", ()))
         inventory = Inventory(
@@ -68,7 +67,7 @@ class CroissantProject:
     def _with_overlay(self, croissant: Inventory, wanted: Wanted, progress: Progress) -> Inventory:
         root = open_root(self._config, OVERLAY, "overlay", self._jobs)
         below = dict(croissant.tables)
-        if self._base and Location.parse(root.location).is_same_place(self._base):
+        if self._base and root.location.is_same_place(self._base):
             # The overlay is where the Croissant's own files are, and its folders are what copick then goes by.
             below = {**empty_tables(), "runs": below["runs"]}
         found = scan_project(self._config.source, [root], wanted, croissant.objects, progress, Other.of(below))
@@ -87,7 +86,8 @@ class CroissantProject:
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path)."""
-        roots = {ROOT: FileRoot(self._base.url if self._base else "", self._config.fs_args("static_fs_args"))}
+        assert self._base is not None, "a project is scanned before its files are read"
+        roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
         if self._config.place("overlay_root"):
             roots[OVERLAY] = file_root(self._config, "overlay")
         return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)

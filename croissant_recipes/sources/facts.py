@@ -15,11 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from croissant_recipes.access import explain, open_filesystem, read_bytes
+from croissant_recipes.access import explain, open_filesystem, path_in, read_bytes
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Progress
 from croissant_recipes.sources.fact_cache import Kept, Shelf, at_rest, keep, remote_stamp, stamp_of
-from croissant_recipes.sources.locations import is_local, strip_credentials
 from croissant_recipes.sources.picks_head import stated_voxel_size
 
 Key = tuple[str, str]
@@ -36,14 +35,9 @@ _TAIL_BYTES = 64
 
 @dataclass(frozen=True)
 class FileRoot:
-    """Where files are read.
+    """Where files are read, with the fsspec keyword arguments that it takes."""
 
-    Attributes:
-        location: Absolute local path or URL, with the credentials that it may need.
-        fs_args: fsspec keyword arguments.
-    """
-
-    location: str = field(repr=False)
+    location: Location
     fs_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -102,8 +96,8 @@ class FileReader:
             place = self._roots.get(root)
             if place is None:
                 yield _AnyFiles(), keys
-            elif is_local(place.location):
-                yield _LocalFiles(place.location, hashed=hashed), keys
+            elif place.location.is_local:
+                yield _LocalFiles(place.location.path, hashed=hashed), keys
             else:
                 yield _RemoteFiles(place, self._tokens), keys
 
@@ -154,8 +148,8 @@ class _RemoteFiles:
     def __init__(self, place: FileRoot, tokens: Tokens) -> None:
         self._place = place
         self._tokens = tokens
-        self._fs, self._root = open_filesystem(Location.parse(place.location), place.fs_args)
-        self._shown = strip_credentials(place.location)
+        self._fs, _ = open_filesystem(place.location, place.fs_args)
+        self._shown = str(place.location)
         self._shelf = Shelf(self._shown)
 
     def kept(self, key: Key) -> FileFacts | None:
@@ -165,7 +159,7 @@ class _RemoteFiles:
 
     def read(self, key: Key) -> _Found:
         try:
-            data, token = self._content(f"{self._root}/{key[1]}")
+            data, token = self._content(path_in(self._fs, self._place.location / key[1]))
         except Exception as error:
             # A remote filesystem raises what its client library raises. One file that cannot be read is one problem.
             return _Found(FileFacts(problem=explain(error, self._place.fs_args)))

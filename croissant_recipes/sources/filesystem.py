@@ -9,12 +9,10 @@ from croissant_recipes.access import reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.listing import open_lister
-from croissant_recipes.sources.locations import strip_credentials
 from croissant_recipes.sources.project_scan import ProjectRoot, scan_project
 from croissant_recipes.sources.wanted import Wanted
 
@@ -73,17 +71,17 @@ def open_root(config: ProjectConfig, name: str, key: str, jobs: int) -> ProjectR
         DiagnosticError: ``UNREACHABLE`` if its filesystem cannot be opened.
     """
     place = file_root(config, key)
-    with reading(f"source {config.source!r}:", Location.parse(place.location), place.fs_args):
+    with reading(f"source {config.source!r}:", place.location, place.fs_args):
         return ProjectRoot(name, place.location, place.fs_args, open_lister(place.location, place.fs_args, jobs))
 
 
 def file_root(config: ProjectConfig, key: str) -> FileRoot:
     """Where files below ``<key>_root`` of a config are read."""
-    return FileRoot(config.place(f"{key}_root") or "", config.fs_args(f"{key}_fs_args"))
+    return FileRoot(config.place_of(f"{key}_root"), config.fs_args(f"{key}_fs_args"))
 
 
 def root_of(root: ProjectRoot, *, primary: bool) -> Root:
-    return Root(strip_credentials(root.location), primary, reads_files=True)
+    return Root(root.location.public, primary, reads_files=True)
 
 
 def _places(config: ProjectConfig) -> dict[str, str]:
@@ -94,9 +92,8 @@ def _places(config: ProjectConfig) -> dict[str, str]:
 
 def _refuse_nothing(config: ProjectConfig, root: ProjectRoot) -> None:
     """A root that is not there lists like an empty one: every build would quietly lose all its rows."""
-    with reading(f"source {config.source!r}:", Location.parse(root.location), root.fs_args):
+    with reading(f"source {config.source!r}:", root.location, root.fs_args):
         entries: list[Any] = next(iter(root.lister.directories([""])))
     if not entries:
-        place = strip_credentials(root.location)
-        message = f"{config.shown}: its {root.name}_root {place} does not exist, or is empty"
+        message = f"{config.shown}: its {root.name}_root {root.location} does not exist, or is empty"
         raise DiagnosticError(Diagnostic(Code.UNREACHABLE, message, hint=f"correct {root.name}_root, or mount it"))

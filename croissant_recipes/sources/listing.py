@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 
 from croissant_recipes.access import open_filesystem
 from croissant_recipes.location import Location
-from croissant_recipes.sources.locations import is_local
 
 
 class Entry(NamedTuple):
@@ -85,11 +84,11 @@ class RemoteLister:
         )
 
 
-def open_lister(location: str, fs_args: Mapping[str, Any], jobs: int) -> Lister:
-    """The lister for an absolute local path or a URL."""
-    if is_local(location):
-        return LocalLister(location)
-    return RemoteLister(*open_filesystem(Location.parse(location), fs_args), jobs)
+def open_lister(location: Location, fs_args: Mapping[str, Any], jobs: int) -> Lister:
+    """What lists the folders below a location."""
+    if location.is_local:
+        return LocalLister(location.path)
+    return RemoteLister(*open_filesystem(location, fs_args), jobs)
 
 
 def _scan(folder: str) -> list[Entry]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.source_kinds import Source as Entry
+from croissant_recipes.location import Location
 from croissant_recipes.sources.base import Means, Source
-from croissant_recipes.sources.locations import locate
 
 SourceKey = tuple[str, str, str]
 
@@ -30,6 +30,6 @@ def open_source(name: str, entry: Entry, means: Means) -> Source:
 def source_key(entry: Entry, folder: Path) -> SourceKey:
     """What makes two entries one source, whichever recipe of whichever folder has them."""
     kind = entry.kind
-    place = locate(getattr(entry.spec, kind.place), folder.resolve()) if kind.place else ""
+    place = Location.parse(getattr(entry.spec, kind.place), folder.resolve()).url if kind.place else ""
     apart = {kind.place} if kind.place else set()
     return kind.name, place, entry.spec.model_dump_json(exclude={*kind.unread, *apart})

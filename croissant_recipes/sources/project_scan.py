@@ -28,7 +28,6 @@ from croissant_recipes.schema import (
 from croissant_recipes.sources import copick_names as names
 from croissant_recipes.sources.base import Progress
 from croissant_recipes.sources.listing import Entry, Lister
-from croissant_recipes.sources.locations import join, strip_credentials
 from croissant_recipes.sources.wanted import Wanted
 
 _Key = tuple[Any, ...]
@@ -42,13 +41,13 @@ class ProjectRoot:
 
     Attributes:
         name: Its key in the inventory's roots.
-        location: Absolute local path or URL; it may hold credentials and is never shown as it is.
+        location: Where it lies.
         fs_args: fsspec keyword arguments, which may hold credentials.
         lister: Lists folders below it.
     """
 
     name: str
-    location: str
+    location: Location
     fs_args: Mapping[str, Any] = field(repr=False)
     lister: Lister = field(repr=False)
 
@@ -114,7 +113,7 @@ def scan_project(
     with progress.task(f"listing {source}", len(roots)) as task:
 
         def listed(root: ProjectRoot, paths: Sequence[str]) -> Iterator[tuple[str, list[Entry]]]:
-            with reading(f"source {source!r}:", Location.parse(root.location), root.fs_args):
+            with reading(f"source {source!r}:", root.location, root.fs_args):
                 for path, entries in zip(paths, root.lister.directories(paths), strict=True):
                     task.advance()
                     yield path, entries
@@ -351,7 +350,7 @@ class _Scan:
 
     @staticmethod
     def _place(root: ProjectRoot, path: str) -> str:
-        return names.shown(join(strip_credentials(root.location), path))
+        return names.shown(str(root.location / path))
 
     @staticmethod
     def _warning(code: Code, message: str, hint: str | None) -> Diagnostic:

@@ -14,6 +14,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take
+from croissant_recipes.location import Location
 from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
@@ -164,7 +165,7 @@ class PortalSource:
             diagnostics += _unread_shapes(overview)
         return Inventory(
             tables=found,
-            roots={ROOT: Root(BUCKET, base_url=BUCKET)},
+            roots={ROOT: Root(Location.parse(BUCKET), base_url=BUCKET)},
             objects=pickable(overview.objects),
             diagnostics=tuple(diagnostics),
             vocabulary=vocabulary,
