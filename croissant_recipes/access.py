@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,36 @@ def open_filesystem(location: Location, fs_args: Mapping[str, Any]) -> tuple[Any
     # fsspec keeps a filesystem for the life of the process, and with it what it listed before.
     fs.invalidate_cache()
     return fs, path.rstrip("/")
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder in a filesystem of fsspec, as a value that can be given to another process.
+
+    Attributes:
+        location: Of the folder.
+        fs_args: fsspec keyword arguments.
+        process: The process in which nothing is kept of what was listed before.
+    """
+
+    location: Location
+    fs_args: Mapping[str, Any] = field(repr=False)
+    process: int
+
+    @classmethod
+    def open(cls, location: Location, fs_args: Mapping[str, Any]) -> RemoteFolder:
+        """Raises what fsspec raises where there is no such filesystem."""
+        open_filesystem(location, fs_args)
+        return cls(location, dict(fs_args), os.getpid())
+
+    def filesystem(self) -> tuple[Any, str]:
+        """The filesystem, in whatever process this is, and the path in it without a trailing slash."""
+        import fsspec
+
+        if os.getpid() != self.process:
+            return open_filesystem(self.location, self.fs_args)
+        fs, path = fsspec.url_to_fs(self.location.url, **self.fs_args)
+        return fs, path.rstrip("/")
 
 
 def path_in(fs: Any, location: Location) -> str:

@@ -118,6 +118,7 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
         return tuple(Planned(c.path, None, None, None, False, c.diagnostics) for c in checked)
 
     from croissant_recipes import planning
+    from croissant_recipes.work import Workers
 
     outputs = [planning.output_of(c.recipe, options) for c in checked if c.recipe]
     shared = _shared_outputs(checked, outputs)
@@ -126,7 +127,9 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
             Planned(c.path, None, None, o, False, in_order([*c.diagnostics, *shared.get(c.path, ())]))
             for c, o in zip(checked, outputs, strict=True)
         )
-    outcomes = planning.make_plans([(c.recipe, c.diagnostics) for c in checked if c.recipe], options, progress)
+    loaded = [(c.recipe, c.diagnostics) for c in checked if c.recipe]
+    with Workers(options.jobs, options.executor) as workers:
+        outcomes = planning.make_plans(loaded, options, workers, progress)
     previews = [
         _preview(result.path, outcome, output, options)
         for result, outcome, output in zip(checked, outcomes, outputs, strict=True)

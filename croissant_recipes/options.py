@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CacheMode = Literal["use", "refresh", "offline"]
 """Whether answers of the portal are taken from the cache, asked for anew, or required to be there."""
@@ -26,6 +29,7 @@ class Options:
         base_url: Instead of ``output.base_url``.
         file_sha256: Whether the sha256 of picks and meshes is read.
         jobs: How many files or requests to have under way at once.
+        executor: What lists directories and reads files, instead of threads. It is not shut down.
         strict: Whether a value that other readers change is an error.
         cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
         on_drift: What happens to changes that others made to a built Croissant.
@@ -37,6 +41,7 @@ class Options:
     base_url: str | None = None
     file_sha256: bool = True
     jobs: int = field(default_factory=default_jobs)
+    executor: Executor | None = None
     strict: bool = False
     cache: CacheMode = "use"
     on_drift: Literal["stop", "keep", "discard"] = "stop"

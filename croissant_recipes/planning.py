@@ -19,6 +19,7 @@ from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import locations
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
 from croissant_recipes.sources.opening import SourceKey, open_source, source_key
+from croissant_recipes.work import Workers
 from croissant_recipes.writing import Output
 
 
@@ -39,16 +40,20 @@ def output_of(checked: CheckedRecipe, options: Options) -> Output:
 
 
 def make_plans(
-    recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]], options: Options, progress: Progress
+    recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]],
+    options: Options,
+    workers: Workers,
+    progress: Progress,
 ) -> list[Outcome]:
     """Plan recipes together. ``recipes`` come with what ``check`` found of them."""
-    session = _Session(options, progress)
+    session = _Session(options, workers, progress)
     return session.run(recipes)
 
 
 class _Session:
-    def __init__(self, options: Options, progress: Progress) -> None:
+    def __init__(self, options: Options, workers: Workers, progress: Progress) -> None:
         self.options = options
+        self.workers = workers
         self.progress = progress
         self.sources: dict[SourceKey, Source] = {}
         self.inventories: dict[tuple[Path, int], Inventory] = {}
@@ -73,7 +78,7 @@ class _Session:
         for key, users in wanted.items():
             checked, spec = users[0]
             try:
-                means = Means(checked.folder, self.options.jobs, self.options.cache)
+                means = Means(checked.folder, self.workers, self.options.cache)
                 source = open_source(spec.source, checked.recipe.sources[spec.source], means)
                 scanned = source.scan([layer for _, layer in users], self.progress)
             except DiagnosticError as error:
@@ -106,7 +111,7 @@ class _Session:
         output = checked.recipe.output
         same_place = locations.protocol(checked.recipe.base) == locations.protocol(output.project_root)
         spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_place else {})
-        source = CroissantSource("base", spec, checked.folder, jobs=self.options.jobs)
+        source = CroissantSource("base", spec, Means(checked.folder, self.workers))
         existing = source.read(self.progress)
         inventory = source.inventory(existing)
         base_url = existing.manifest.get("copick:baseUrl") or None

@@ -18,6 +18,7 @@ from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory, Means
 from croissant_recipes.sources.opening import open_source
+from croissant_recipes.work import Workers
 
 if TYPE_CHECKING:
     from croissant_recipes.sources.portal.objects import PortalObject
@@ -35,8 +36,9 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
     """
     located = config if is_url(config) else os.path.relpath(config, folder)
     entry = Source(COPICK, CopickSource(config=located))
-    source = open_source("lab", entry, Means(folder, options.default_jobs()))
-    inventory = source.scan([_everything("lab")], progress.Silent())[0]
+    with Workers(options.default_jobs()) as workers:
+        source = open_source("lab", entry, Means(folder, workers))
+        inventory = source.scan([_everything("lab")], progress.Silent())[0]
     name = (
         Path(config).stem if Path(config).stem not in ("filesystem", "config") else Path(config).resolve().parent.name
     )

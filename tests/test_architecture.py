@@ -14,7 +14,7 @@ import croissant_recipes
 PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
-    {"codes", "schema", "options", "progress", "journal", "secrecy", "location"},
+    {"codes", "schema", "options", "progress", "journal", "secrecy", "location", "work"},
     {"diagnostics", "tables"},
     {"access"},
     {"language"},

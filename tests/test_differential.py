@@ -50,6 +50,7 @@ from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant.serialize import csv_bytes
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.work import Workers
 
 CASES = 200
 GROUP = 20
@@ -234,7 +235,9 @@ def plans_of(written: Sequence[Written]) -> list[Plan]:
     checked = check(*(w.recipe for w in written))
     for w, result in zip(written, checked, strict=True):
         assert result.ok, f"{w.case.recipe()}\n{result.diagnostics}"
-    outcomes = planning.make_plans([(c.recipe, c.diagnostics) for c in checked if c.recipe], options, Silent())
+    outcomes = planning.make_plans(
+        [(c.recipe, c.diagnostics) for c in checked if c.recipe], options, Workers(4), Silent()
+    )
     plans = []
     for w, outcome in zip(written, outcomes, strict=True):
         wrong = [str(d) for d in outcome.diagnostics if d.is_error]

@@ -21,6 +21,7 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.sources import fact_cache, facts, picks_head
 from croissant_recipes.sources.base import FileFacts
 from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.work import Workers
 
 PICKS = "Picks/alice_1_ribosome.json"
 MESH = "Meshes/alice_1_membrane.glb"
@@ -68,7 +69,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, *paths: str, sha256: bool = True) -> Mapping[str, FileFacts]:
-    reader = FileReader({"overlay": FileRoot(Location.parse(root))}, jobs=4)
+    reader = FileReader({"overlay": FileRoot(Location.parse(root))}, Workers(4))
     found = reader.read([("overlay", p) for p in paths], sha256=sha256, progress=Silent())
     return {path: each for (_, path), each in found.items()}
 

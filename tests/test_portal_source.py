@@ -35,6 +35,7 @@ from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.overview import contents
 from croissant_recipes.sources.portal.project import PortalProject
 from croissant_recipes.sources.portal.transport import CacheMode, Limits
+from croissant_recipes.work import Workers
 from tests.portal_oracle import RecordTables, copick_export, copick_portal_root
 from tests.portal_server import ErrorBody, Fault, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import Tables, generate
@@ -681,7 +682,7 @@ def project(folder: Path, server: Server, objects: Sequence[PickableObject], **v
         **values,
     }
     (folder / "config.json").write_text(json.dumps(document))
-    return PortalProject(load_config("lab", "config.json", folder), Means(folder, jobs=4), url=server.url)
+    return PortalProject(load_config("lab", "config.json", folder), Means(folder, Workers(4)), url=server.url)
 
 
 def write_overlay(folder: Path, run: str, tomogram: pd.Series) -> None:

@@ -38,13 +38,14 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
-from croissant_recipes.sources.listing import RemoteLister
+from croissant_recipes.sources.listing import list_in
+from croissant_recipes.work import Workers
 
 OBJECTS = (PickableObject("ribosome", density_map=True), PickableObject("membrane", is_particle=False, label=2))
 
 
 def opened(config: Path | str, folder: Path = Path("/")) -> Source:
-    return open_copick("lab", CopickSource(config=str(config)), Means(folder, jobs=4))
+    return open_copick("lab", CopickSource(config=str(config)), Means(folder, Workers(4)))
 
 
 def scanned(config: Path | str, **given: Any) -> Inventory:
@@ -529,7 +530,7 @@ def test_a_relative_root_starts_at_the_config(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "conf" / "project" / "ExperimentRuns" / "TS_001").mkdir(parents=True)
     config = write_config(tmp_path / "conf", overlay_root=root)
     monkeypatch.chdir("/")
-    inventory = open_copick("lab", CopickSource(config="conf/config.json"), Means(tmp_path, jobs=1)).scan(
+    inventory = open_copick("lab", CopickSource(config="conf/config.json"), Means(tmp_path, Workers(1))).scan(
         [layer()], Silent()
     )[0]
     assert inventory.roots["overlay"].location == Location.parse(tmp_path / "conf" / "project")
@@ -673,7 +674,7 @@ class _Store:
 
 
 def test_what_a_listing_of_another_filesystem_means() -> None:
-    there, missing = RemoteLister(_Store(), "bucket", jobs=2).directories(["runs", "none"])
+    there, missing = list_in(_Store(), "bucket/runs"), list_in(_Store(), "bucket/none")
     assert [(e.name, e.is_dir, e.is_link) for e in there] == [
         ("a", True, False),
         ("b", False, False),

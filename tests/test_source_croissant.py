@@ -27,8 +27,9 @@ from croissant_recipes.language.source_kinds import CroissantSource as Croissant
 from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources.base import FileFacts, Inventory, Root
+from croissant_recipes.sources.base import FileFacts, Inventory, Means, Root
 from croissant_recipes.sources.croissant import CroissantSource
+from croissant_recipes.work import Workers
 
 ROWS = {
     "runs": {"name": ["TS_001", "0042", "NA"], "portal_run_id": ["", "16463", ""], "split": ["train", "val", ""]},
@@ -72,7 +73,7 @@ ROWS = {
 
 
 def source(url: Path | str, folder: Path = Path("/"), **spec: Any) -> CroissantSource:
-    return CroissantSource("old", CroissantSpec(url=str(url), **spec), folder, jobs=4)
+    return CroissantSource("old", CroissantSpec(url=str(url), **spec), Means(folder, Workers(4)))
 
 
 def scanned(url: Path | str, folder: Path = Path("/"), **spec: Any) -> Inventory:

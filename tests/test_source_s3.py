@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import random
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from croissant_recipes.language.source_kinds import CopickSource
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
+from croissant_recipes.sources import fact_cache
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
 from croissant_recipes.sources.croissant import CroissantSource
+from croissant_recipes.work import Workers
 
 BUCKET = "lab"
 
@@ -69,8 +73,8 @@ def config(tmp_path: Path, project: Project, s3: S3Server) -> Path:
     return path
 
 
-def opened(config: Path) -> Source:
-    return open_copick("lab", CopickSource(config=str(config)), Means(Path("/"), jobs=8))
+def opened(config: Path, workers: Workers | None = None) -> Source:
+    return open_copick("lab", CopickSource(config=str(config)), Means(Path("/"), workers or Workers(8)))
 
 
 def scanned(source: Source) -> Inventory:
@@ -108,6 +112,22 @@ def test_files_say_the_same_as_on_a_disk(project: Project, config: Path) -> None
     other = remote.read_files(asked, sha256=True, progress=Silent())
     assert {k: repr(v) for k, v in one.items()} == {k: repr(v) for k, v in other.items()}
     assert all(v.sha256 for v in one.values())
+
+
+def test_other_processes_list_and_read_the_same(config: Path) -> None:
+    one, other = opened(config), opened(config)
+    expected = scanned(one)
+    facts = one.read_files(files(expected), sha256=True, progress=Silent())
+    fact_cache.cache_directory().joinpath("facts-1.sqlite3").unlink()
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        elsewhere = opened(config, Workers(4, pool))
+        found = scanned(elsewhere)
+        read = elsewhere.read_files(files(found), sha256=True, progress=Silent())
+    assert repr(read) == repr(facts)
+    assert everything_said(found) == everything_said(expected)
+    # What other processes read is kept here: nothing is read again.
+    scanned(other)
+    assert repr(other.read_files(files(found), sha256=True, progress=Silent())) == repr(facts)
 
 
 def test_an_unchanged_object_is_not_read_again(config: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +235,7 @@ ROWS = {
 
 
 def croissant(s3: S3Server, url: str) -> CroissantSource:
-    return CroissantSource("old", CroissantSpec(url=url, fs_args=s3.fs_args), Path("/"), jobs=4)
+    return CroissantSource("old", CroissantSpec(url=url, fs_args=s3.fs_args), Means(Path("/"), Workers(4)))
 
 
 def test_a_croissant_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:

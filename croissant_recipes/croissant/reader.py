@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -24,12 +24,14 @@ from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity,
 from croissant_recipes.journal import staged_view
 from croissant_recipes.location import Location
 from croissant_recipes.schema import RECORD_SETS, RecordSet
+from croissant_recipes.work import Workers
 
 _WAITS = (0.05, 0.1, 0.2, 0.4)
 """Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""
 
 _NO_SUCH = (403, 404, 410)
 _SHOWN_KEYS = 3
+_JOBS = 8
 
 
 @dataclass(frozen=True)
@@ -59,27 +61,32 @@ class StoredCroissant:
         return self.manifest.get("copick:config") or {}
 
 
-def read_croissant(location: Location, fs_args: Mapping[str, Any] | None = None, *, jobs: int = 8) -> StoredCroissant:
+def read_croissant(
+    location: Location, fs_args: Mapping[str, Any] | None = None, workers: Workers | None = None
+) -> StoredCroissant:
     """The Croissant whose ``metadata.json`` lies at a location. A CSV is looked for beside it, then where its
     ``contentUrl`` says.
 
     Args:
         location: Of ``metadata.json``.
         fs_args: fsspec keyword arguments.
-        jobs: How many files to read at a time.
+        workers: What reads many files at once; without them, threads.
 
     Raises:
         DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CROISSANT`` if it is none that copick would open or its
             files do not fit each other. Where the manifest or a CSV is missing it is a ``NotThereError``.
     """
+    if workers is None:
+        with Workers(_JOBS) as own:
+            return read_croissant(location, fs_args, own)
     with reading("Croissant", location, fs_args or {}):
         for wait in _WAITS:
             try:
-                return _read(_InPlace.of(location, fs_args or {}), jobs)
+                return _read(_InPlace.of(location, fs_args or {}), workers)
             except (FileNotFoundError, _UnfitError):
                 time.sleep(wait)
         try:
-            return _read(_InPlace.of(location, fs_args or {}), jobs)
+            return _read(_InPlace.of(location, fs_args or {}), workers)
         except _UnfitError as error:
             raise _unfit(location, error) from None
 
@@ -96,7 +103,7 @@ def parse_croissant(files: Mapping[str, bytes], location: Location) -> StoredCro
         DiagnosticError: ``CROISSANT`` if they are none that copick would open.
     """
     try:
-        return _read(_AtHand(location, files), 1)
+        return _read(_AtHand(location, files), None)
     except _UnfitError as error:
         raise _unfit(location, error) from None
 
@@ -107,6 +114,9 @@ class _UnfitError(Exception):
     def __init__(self, problem: str, *, missing: bool) -> None:
         super().__init__(problem)
         self.missing = missing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(_UnfitError, missing=self.missing), self.args
 
 
 class _Files(Protocol):
@@ -212,11 +222,14 @@ def _cat(fs: Any, place: Location) -> bytes:
     return data
 
 
-def _read(files: _Files, jobs: int) -> StoredCroissant:
+def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
     manifest = _manifest(files)
     listed = {name: _file_object(manifest, r) for name, r in RECORD_SETS.items() if _lists(manifest, r)}
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        data = dict(zip(listed, pool.map(lambda name: _csv(files, name, listed[name]), listed), strict=True))
+    asked = list(listed.items())
+    if workers is None:
+        data = {name: _csv(files, (name, file_object)) for name, file_object in asked}
+    else:
+        data = {answer.item[0]: answer.get() for answer in workers.each(partial(_csv, files), asked, batch=1)}
     found: dict[str, pd.DataFrame] = {}
     diagnostics: list[Diagnostic] = []
     for name in RECORD_SETS:
@@ -270,7 +283,9 @@ def _lists(document: Mapping[str, Any], record_set: RecordSet) -> bool:
     return bool(_file_object(document, record_set)) or record_set.id in _ids(document, "recordSet")
 
 
-def _csv(files: _Files, name: str, file_object: Mapping[str, Any]) -> bytes:
+def _csv(files: _Files, listed: tuple[str, Mapping[str, Any]]) -> bytes:
+    """The CSV of a record set, given its name and what the manifest says of the file."""
+    name, file_object = listed
     record_set = RECORD_SETS[name]
     data = files.csv(record_set, file_object)
     if data is None:

@@ -16,6 +16,7 @@ from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import Location
 from croissant_recipes.options import CacheMode
 from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.work import Workers
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,12 @@ class Means:
 
     Attributes:
         folder: The recipe's folder, which relative paths start at.
-        jobs: How many files or requests to have under way at once.
+        workers: What lists and reads, or asks, many things at once.
         cache: Whether answers of the portal are taken from the cache.
     """
 
     folder: Path
-    jobs: int
+    workers: Workers
     cache: CacheMode = "use"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -27,15 +26,14 @@ class CroissantSource:
     Args:
         name: The source's name in the recipe.
         spec: What the recipe says of it.
-        folder: The recipe's folder.
-        jobs: How many files to read at a time.
+        means: What it works with.
     """
 
-    def __init__(self, name: str, spec: source_kinds.CroissantSource, folder: Path, jobs: int) -> None:
+    def __init__(self, name: str, spec: source_kinds.CroissantSource, means: Means) -> None:
         self._name = name
         self._spec = spec
-        self._folder = folder
-        self._jobs = jobs
+        self._folder = means.folder
+        self._workers = means.workers
         self._base: Location | None = None
 
     def read(self, progress: Progress) -> StoredCroissant:
@@ -46,7 +44,7 @@ class CroissantSource:
         """
         location = Location.parse(self._spec.url, self._folder)
         with progress.task(f"reading {self._name}", 1) as task:
-            existing = read_croissant(location, self._spec.fs_args, jobs=self._jobs)
+            existing = read_croissant(location, self._spec.fs_args, self._workers)
             task.advance()
         self._base = self._place_of(existing)
         return existing
@@ -75,7 +73,7 @@ class CroissantSource:
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
         roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
-        return FileReader(roots, self._jobs).read(files, sha256=sha256, progress=progress)
+        return FileReader(roots, self._workers).read(files, sha256=sha256, progress=progress)
 
     def _place_of(self, existing: StoredCroissant) -> Location:
         return Location.parse(self._spec.base_url, self._folder) if self._spec.base_url else existing.base
@@ -83,7 +81,7 @@ class CroissantSource:
 
 def open_croissant(name: str, spec: source_kinds.CroissantSource, means: Means) -> CroissantSource:
     """The source of a recipe's entry. Nothing is read yet."""
-    return CroissantSource(name, spec, means.folder, means.jobs)
+    return CroissantSource(name, spec, means)
 
 
 def root_at(place: Location) -> Root:

@@ -32,7 +32,7 @@ class CroissantProject:
 
         made = checked_by(config, CopickConfigMLCroissant)
         self._config = config
-        self._jobs = means.jobs
+        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._base: Location | None = None
@@ -47,7 +47,7 @@ class CroissantProject:
         """
         with progress.task(f"reading {self._config.source}", 1) as task:
             manifest = self._config.place_of("croissant_url")
-            existing = read_croissant(manifest, self._config.fs_args("croissant_fs_args"), jobs=self._jobs)
+            existing = read_croissant(manifest, self._config.fs_args("croissant_fs_args"), self._workers)
             task.advance()
         self._base = self._config.place("croissant_base_url") or existing.base
         # copick takes what the Croissant says for what the project is, but not its objects over the config's.
@@ -65,7 +65,7 @@ class CroissantProject:
         return [inventory] * len(layers)
 
     def _with_overlay(self, croissant: Inventory, wanted: Wanted, progress: Progress) -> Inventory:
-        root = open_root(self._config, OVERLAY, "overlay", self._jobs)
+        root = open_root(self._config, OVERLAY, "overlay", self._workers)
         below = dict(croissant.tables)
         if self._base and root.location.is_same_place(self._base):
             # The overlay is where the Croissant's own files are, and its folders are what copick then goes by.
@@ -90,7 +90,7 @@ class CroissantProject:
         roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
         if self._config.place("overlay_root"):
             roots[OVERLAY] = file_root(self._config, "overlay")
-        return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)
+        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
 
 
 def lay_over(below: Mapping[str, pd.DataFrame], above: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -7,19 +7,20 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from croissant_recipes.access import explain, open_filesystem, path_in, read_bytes
+from croissant_recipes.access import RemoteFolder, explain, path_in, read_bytes
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Progress
 from croissant_recipes.sources.fact_cache import Kept, Shelf, at_rest, keep, remote_stamp, stamp_of
 from croissant_recipes.sources.picks_head import stated_voxel_size
+from croissant_recipes.work import LOCAL_BATCH, Workers
 
 Key = tuple[str, str]
 """Root and path, as in an artifact table."""
@@ -28,7 +29,6 @@ Tokens = Mapping[Key, tuple[int, str]]
 """Size and change token that a listing gave."""
 
 _PICKS_ENDING = ".json"
-_PORTION = 64
 _HEAD_BYTES = 4096
 _TAIL_BYTES = 64
 
@@ -41,7 +41,7 @@ class FileRoot:
     fs_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """Facts of one file, and what to keep of it, if it was read and can be kept."""
 
     facts: FileFacts
@@ -49,17 +49,18 @@ class _Found(NamedTuple):
 
 
 class FileReader:
-    """Reads files of some roots.
+    """Reads files of some roots. What is known of files that were read before stays here; only the reading of the
+    others is given to the workers.
 
     Args:
         roots: By name. Paths of the root ``""`` are places of their own.
-        jobs: How many files to read at a time.
+        workers: What reads many files at once.
         tokens: What the last listing said of remote files.
     """
 
-    def __init__(self, roots: Mapping[str, FileRoot], jobs: int, tokens: Tokens | None = None) -> None:
+    def __init__(self, roots: Mapping[str, FileRoot], workers: Workers, tokens: Tokens | None = None) -> None:
         self._roots = roots
-        self._jobs = max(1, jobs)
+        self._workers = workers
         self._tokens: Tokens = tokens or {}
 
     def read(self, files: Sequence[Key], *, sha256: bool, progress: Progress) -> dict[Key, FileFacts]:
@@ -68,21 +69,20 @@ class FileReader:
         asked = [key for key in facts if sha256 or key[1].endswith(_PICKS_ENDING)]
         if not asked:
             return facts
+        fresh: list[Kept] = []
         with progress.task("reading files", len(asked)) as task:
-            unknown: list[tuple[_Files, list[Key]]] = []
             for place, keys in self._by_place(asked, hashed=sha256):
                 # In one thread: an unchanged file takes a few µs, less than threads take to agree on who looks.
                 kept = {key: known for key in keys if (known := place.kept(key)) is not None}
                 facts.update(kept)
                 task.advance(len(kept))
                 unread = [key for key in keys if key not in kept]
-                unknown += [(place, unread[at : at + _PORTION]) for at in range(0, len(unread), _PORTION)]
-            fresh: list[Kept] = []
-            with ThreadPoolExecutor(self._jobs) as pool:
-                for found in pool.map(_read_all, unknown):
-                    facts.update((key, each.facts) for key, each in found)
-                    fresh += [each.fresh for _, each in found if each.fresh is not None]
-                    task.advance(len(found))
+                paths = [path for _, path in unread]
+                answers = self._workers.each(place.reading, paths, batch=place.batch, advance=task.advance)
+                for key, answer in zip(unread, answers, strict=True):
+                    found = answer.get()
+                    facts[key] = found.facts
+                    fresh += [found.fresh] if found.fresh is not None else []
         keep(fresh)
         if sha256:
             return facts
@@ -103,25 +103,27 @@ class FileReader:
 
 
 class _Files(Protocol):
-    """The files of one root."""
+    """The files of one root.
+
+    Attributes:
+        reading: What reads one file, given its path; it can be given to another process.
+        batch: How many files are worth giving at once, ``None`` for an equal share.
+    """
+
+    reading: Callable[[str], Found]
+    batch: int | None
 
     def kept(self, key: Key) -> FileFacts | None:
         """What is known of an unchanged file."""
 
-    def read(self, key: Key) -> _Found:
-        """What a file says."""
-
-
-def _read_all(work: tuple[_Files, Sequence[Key]]) -> list[tuple[Key, _Found]]:
-    place, keys = work
-    return [(key, place.read(key)) for key in keys]
-
 
 class _LocalFiles:
+    batch: int | None = LOCAL_BATCH
+
     def __init__(self, root: str, *, hashed: bool) -> None:
         self._root = root
-        self._hashed = hashed
         self._shelf = Shelf(root)
+        self.reading: Callable[[str], Found] = partial(read_local, root, hashed)
 
     def kept(self, key: Key) -> FileFacts | None:
         path = f"{self._root}/{key[1]}"
@@ -131,59 +133,74 @@ class _LocalFiles:
             return None
         return None if known is None else FileFacts(*known)
 
-    def read(self, key: Key) -> _Found:
-        path = f"{self._root}/{key[1]}"
-        try:
-            if not self._hashed:
-                size = stated_voxel_size(read_ends(path))
-                if size is not None and (math.isnan(size) or size > 0):
-                    return _Found(FileFacts(voxel_size=size))
-            data, stamp = read_stamped(path)
-        except OSError as error:
-            return _Found(FileFacts(problem=error.strerror or str(error)))
-        return _judge(path, data, stamp)
-
 
 class _RemoteFiles:
+    batch: int | None = None
+
     def __init__(self, place: FileRoot, tokens: Tokens) -> None:
-        self._place = place
         self._tokens = tokens
-        self._fs, _ = open_filesystem(place.location, place.fs_args)
-        self._shown = str(place.location)
+        root = RemoteFolder.open(place.location, place.fs_args)
+        self._shown = str(root.location)
         self._shelf = Shelf(self._shown)
+        self.reading: Callable[[str], Found] = partial(read_remote, root)
 
     def kept(self, key: Key) -> FileFacts | None:
         listed = self._tokens.get(key)
         known = self._shelf.facts(f"{self._shown}/{key[1]}", remote_stamp(*listed)) if listed else None
         return None if known is None else FileFacts(*known)
 
-    def read(self, key: Key) -> _Found:
-        try:
-            data, token = self._content(path_in(self._fs, self._place.location / key[1]))
-        except Exception as error:
-            # A remote filesystem raises what its client library raises. One file that cannot be read is one problem.
-            return _Found(FileFacts(problem=explain(error, self._place.fs_args)))
-        return _judge(f"{self._shown}/{key[1]}", data, remote_stamp(len(data), token) if token else None)
-
-    def _content(self, path: str) -> tuple[bytes, str]:
-        """The content and the token that goes with it: an opened S3 file reads no other version than it says."""
-        with self._fs.open(path, "rb") as file:
-            details = getattr(file, "details", None) or {}
-            return file.read(), str(details.get("ETag") or details.get("etag") or "")
-
 
 class _AnyFiles:
     """Files whose path is a place of its own."""
 
+    batch: int | None = None
+
+    def __init__(self) -> None:
+        self.reading: Callable[[str], Found] = read_anywhere
+
     def kept(self, key: Key) -> FileFacts | None:  # noqa: ARG002 - part of the protocol
         return None
 
-    def read(self, key: Key) -> _Found:
-        try:
-            data = read_bytes(Location.parse(key[1], Path("/")), {})
-        except Exception as error:
-            return _Found(FileFacts(problem=explain(error, {})))
-        return _judge(key[1], data, None)
+
+def read_local(root: str, hashed: bool, path: str) -> Found:
+    """What a file below a folder of this machine says. Where nobody asks for its digest, reading its ends may do."""
+    place = f"{root}/{path}"
+    try:
+        if not hashed:
+            size = stated_voxel_size(read_ends(place))
+            if size is not None and (math.isnan(size) or size > 0):
+                return Found(FileFacts(voxel_size=size))
+        data, stamp = read_stamped(place)
+    except OSError as error:
+        return Found(FileFacts(problem=error.strerror or str(error)))
+    return _judge(place, data, stamp)
+
+
+def read_remote(root: RemoteFolder, path: str) -> Found:
+    """What a file below a folder of a filesystem of fsspec says."""
+    try:
+        fs, _ = root.filesystem()
+        data, token = _content(fs, path_in(fs, root.location / path))
+    except Exception as error:
+        # A remote filesystem raises what its client library raises. One file that cannot be read is one problem.
+        return Found(FileFacts(problem=explain(error, root.fs_args)))
+    return _judge(f"{root.location}/{path}", data, remote_stamp(len(data), token) if token else None)
+
+
+def read_anywhere(place: str) -> Found:
+    """What a file at a place of its own says."""
+    try:
+        data = read_bytes(Location.parse(place, Path("/")), {})
+    except Exception as error:
+        return Found(FileFacts(problem=explain(error, {})))
+    return _judge(place, data, None)
+
+
+def _content(fs: Any, path: str) -> tuple[bytes, str]:
+    """The content and the token that goes with it: an opened S3 file reads no other version than it says."""
+    with fs.open(path, "rb") as file:
+        details = getattr(file, "details", None) or {}
+        return file.read(), str(details.get("ETag") or details.get("etag") or "")
 
 
 def read_ends(path: str) -> bytes:
@@ -208,15 +225,15 @@ def read_stamped(path: str) -> tuple[bytes, str | None]:
     return data, stamp if stamp == stamp_of(before) and len(data) == after.st_size and at_rest(after, now) else None
 
 
-def _judge(path: str, data: bytes, stamp: str | None) -> _Found:
+def _judge(path: str, data: bytes, stamp: str | None) -> Found:
     digest = hashlib.sha256(data).hexdigest()
     voxel_size = math.nan
     if path.endswith(_PICKS_ENDING):
         try:
             voxel_size = voxel_size_of(data)
         except ValueError as error:
-            return _Found(FileFacts(digest, problem=str(error)))
-    return _Found(FileFacts(digest, voxel_size), Kept(path, stamp, digest, voxel_size) if stamp else None)
+            return Found(FileFacts(digest, problem=str(error)))
+    return Found(FileFacts(digest, voxel_size), Kept(path, stamp, digest, voxel_size) if stamp else None)
 
 
 def voxel_size_of(data: bytes) -> float:

@@ -15,6 +15,7 @@ from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.listing import open_lister
 from croissant_recipes.sources.project_scan import ProjectRoot, scan_project
 from croissant_recipes.sources.wanted import Wanted
+from croissant_recipes.work import Workers
 
 STATIC, OVERLAY = "static", "overlay"
 
@@ -31,7 +32,7 @@ class FilesystemProject:
 
         made = checked_by(config, CopickConfigFSSpec)
         self._config = config
-        self._jobs = means.jobs
+        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._places = _places(config)
@@ -43,7 +44,7 @@ class FilesystemProject:
         Raises:
             DiagnosticError: ``UNREACHABLE`` if a root cannot be read.
         """
-        roots = [open_root(self._config, name, key, self._jobs) for name, key in self._places.items()]
+        roots = [open_root(self._config, name, key, self._workers) for name, key in self._places.items()]
         _refuse_nothing(self._config, roots[0])
         found = scan_project(self._config.source, roots, Wanted.by(layers), self._objects, progress)
         self._tokens = found.tokens
@@ -61,10 +62,10 @@ class FilesystemProject:
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path)."""
         roots = {name: file_root(self._config, key) for name, key in self._places.items()}
-        return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)
+        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
 
 
-def open_root(config: ProjectConfig, name: str, key: str, jobs: int) -> ProjectRoot:
+def open_root(config: ProjectConfig, name: str, key: str, workers: Workers) -> ProjectRoot:
     """The root that ``<key>_root`` of a config gives.
 
     Raises:
@@ -72,7 +73,7 @@ def open_root(config: ProjectConfig, name: str, key: str, jobs: int) -> ProjectR
     """
     place = file_root(config, key)
     with reading(f"source {config.source!r}:", place.location, place.fs_args):
-        return ProjectRoot(name, place.location, place.fs_args, open_lister(place.location, place.fs_args, jobs))
+        return ProjectRoot(name, place.location, place.fs_args, open_lister(place.location, place.fs_args, workers))
 
 
 def file_root(config: ProjectConfig, key: str) -> FileRoot:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from croissant_recipes.access import open_filesystem
+from croissant_recipes.access import RemoteFolder
 from croissant_recipes.location import Location
+from croissant_recipes.work import Workers
 
 
 class Entry(NamedTuple):
@@ -50,45 +51,52 @@ class LocalLister:
 
 
 class RemoteLister:
-    """A root in any filesystem of fsspec; ``jobs`` directories are asked for at a time."""
+    """A root in any filesystem of fsspec, where many directories are asked for at once."""
 
-    def __init__(self, fs: Any, root: str, jobs: int) -> None:
-        self._fs = fs
+    def __init__(self, root: RemoteFolder, workers: Workers) -> None:
         self._root = root
-        self._jobs = jobs
+        self._workers = workers
 
     def directories(self, paths: Sequence[str]) -> Iterator[list[Entry]]:
-        with ThreadPoolExecutor(max_workers=max(1, min(self._jobs, len(paths)))) as pool:
-            yield from pool.map(self._list, paths)
-
-    def _list(self, path: str) -> list[Entry]:
-        folder = f"{self._root}/{path}"
-        try:
-            found = self._fs.ls(folder, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        # Object stores may list the folder itself, as an object whose name ends in a slash.
-        return [self._entry(e) for e in found if e["name"].strip("/") != folder.strip("/")]
-
-    def _entry(self, found: Mapping[str, Any]) -> Entry:
-        full = found["name"].rstrip("/")
-        kind = found.get("type")
-        is_dir = kind == "directory" or (kind in ("link", "other") and self._fs.isdir(full))
-        token = found.get("ETag") or found.get("etag")
-        return Entry(
-            full.rpartition("/")[2],
-            is_dir,
-            kind == "link" and not is_dir,
-            found.get("size"),
-            None if token is None else str(token),
-        )
+        for answer in self._workers.each(partial(list_remote, self._root), paths):
+            yield answer.get()
 
 
-def open_lister(location: Location, fs_args: Mapping[str, Any], jobs: int) -> Lister:
+def list_remote(root: RemoteFolder, path: str) -> list[Entry]:
+    """What one directory below a root holds; nothing where there is none."""
+    fs, top = root.filesystem()
+    return list_in(fs, f"{top}/{path}")
+
+
+def list_in(fs: Any, folder: str) -> list[Entry]:
+    """What a directory of a filesystem of fsspec holds; nothing where there is none."""
+    try:
+        found = fs.ls(folder, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    # Object stores may list the folder itself, as an object whose name ends in a slash.
+    return [_entry(fs, e) for e in found if e["name"].strip("/") != folder.strip("/")]
+
+
+def open_lister(location: Location, fs_args: Mapping[str, Any], workers: Workers) -> Lister:
     """What lists the folders below a location."""
     if location.is_local:
         return LocalLister(location.path)
-    return RemoteLister(*open_filesystem(location, fs_args), jobs)
+    return RemoteLister(RemoteFolder.open(location, fs_args), workers)
+
+
+def _entry(fs: Any, found: Mapping[str, Any]) -> Entry:
+    full = found["name"].rstrip("/")
+    kind = found.get("type")
+    is_dir = kind == "directory" or (kind in ("link", "other") and fs.isdir(full))
+    token = found.get("ETag") or found.get("etag")
+    return Entry(
+        full.rpartition("/")[2],
+        is_dir,
+        kind == "link" and not is_dir,
+        found.get("size"),
+        None if token is None else str(token),
+    )
 
 
 def _scan(folder: str) -> list[Entry]:

@@ -175,7 +175,7 @@ class PortalSource:
 
 def open_portal(name: str, spec: source_kinds.PortalSource, means: Means) -> PortalSource:
     """The source of a recipe's entry. Nothing is asked yet."""
-    return PortalSource(name, spec, means.jobs, means.cache)
+    return PortalSource(name, spec, means.workers.jobs, means.cache)
 
 
 def _vocabulary(overview: Overview) -> dict[str, Sequence[str]]:

@@ -41,12 +41,12 @@ class PortalProject:
         if not made.dataset_ids:
             raise config.refuse([("dataset_ids is empty", "name at least one dataset")])
         self._config = config
-        self._jobs = means.jobs
+        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         names = {o.identifier: o.name for o in made.pickable_objects if o.identifier is not None}
         spec = source_kinds.PortalSource(datasets=tuple(made.dataset_ids), url=url)
-        self._portal = PortalSource(config.source, spec, means.jobs, means.cache, names=names)
+        self._portal = PortalSource(config.source, spec, means.workers.jobs, means.cache, names=names)
         self._tokens: Tokens = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
@@ -63,7 +63,7 @@ class PortalProject:
         found = self._scan_overlay(wanted, scanned[-1], progress)
         roots = {
             ROOT: replace(inventories[0].roots[ROOT], primary=False),
-            OVERLAY: root_of(open_root(self._config, OVERLAY, "overlay", self._jobs), primary=True),
+            OVERLAY: root_of(open_root(self._config, OVERLAY, "overlay", self._workers), primary=True),
         }
         return [
             replace(
@@ -82,10 +82,10 @@ class PortalProject:
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files of the overlay, given as (root, path)."""
         roots = {OVERLAY: file_root(self._config, "overlay")}
-        return FileReader(roots, self._jobs, self._tokens).read(files, sha256=sha256, progress=progress)
+        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
 
     def _scan_overlay(self, wanted: Wanted, below: Inventory, progress: Progress) -> ProjectScan:
-        root = open_root(self._config, OVERLAY, "overlay", self._jobs)
+        root = open_root(self._config, OVERLAY, "overlay", self._workers)
         # The portal's names of runs, which a layer may select by, are not those of the overlay's folders.
         any_run = Wanted(wanted.types, (TypeFilter("runs", Take.ALL),))
         found = scan_project(self._config.source, [root], any_run, self._objects, progress, Other.of(below.tables))
