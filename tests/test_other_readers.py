@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import string
@@ -22,8 +23,9 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
 from croissant_recipes import tables
+from croissant_recipes.croissant import serialize
 from croissant_recipes.croissant.other_readers import NOTHING, ReaderChange, changed_values
-from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes, read_csv
+from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes, read_csv, row_digests
 from croissant_recipes.schema import RECORD_SETS
 
 TRAPS = [
@@ -98,6 +100,27 @@ def test_the_csv_is_the_one_that_copick_writes(rows: list[tuple[Any, ...]]) -> N
         cells["is_multilabel"] = str(cells["is_multilabel"]).lower()
         writer.writerow(cells)
     assert csv_bytes("segmentations", table_of("segmentations", rows)) == buffer.getvalue().encode()
+
+
+@given(st.sampled_from(sorted(RECORD_SETS)).flatmap(lambda n: st.tuples(st.just(n), rows_of(n))))
+@quick
+def test_a_row_has_the_digest_of_its_line(case: tuple[str, list[tuple[Any, ...]]]) -> None:
+    name, rows = case
+    lines = [csv_bytes(name, table_of(name, [row])).partition(b"\r\n")[2] for row in rows]
+    expected = [hashlib.blake2b(line, digest_size=5).digest() for line in lines]
+    assert row_digests(name, table_of(name, rows)).to_pylist() == expected
+
+
+def test_long_tables_are_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = picks(run=["a", 'b"', "c", "", "e,"], url=["1", "2", "3", "4\n", "5"])
+    whole, digests = csv_bytes("picks", table), row_digests("picks", table)
+    monkeypatch.setattr(serialize, "_ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr(serialize, "_BYTES_AT_A_TIME", 100)
+    assert csv_bytes("picks", table) == whole
+    assert row_digests("picks", table).equals(digests)
+    assert read_csv(whole, "picks")[0].equals(table)
+    plain = picks(run=[f"run {i}" for i in range(20)], url=[f"https://example.org/{i}" for i in range(20)])
+    assert read_csv(csv_bytes("picks", plain), "picks")[0].equals(plain)
 
 
 def test_a_csv_looks_as_people_expect_it() -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,15 +34,33 @@ def csv_bytes(record_set: str, table: pd.DataFrame) -> bytes:
     line ends, cells quoted only where they must be. Voxel sizes (Å) have the shortest digits that read back equal; an
     unknown one is empty.
     """
+    written = io.BytesIO()
+    written.write((",".join(RECORD_SETS[record_set].columns) + "\r\n").encode())
+    for lines in _lines(record_set, table):
+        written.write(_content(lines))
+    return written.getvalue()
+
+
+def row_digests(record_set: str, table: pd.DataFrame) -> pa.Array:
+    """A digest of every row, of its line in the CSV: five bytes, enough to tell whether a row of a known key is still
+    the one that it was."""
+    size = 5
+    found = bytearray()
+    for lines in _lines(record_set, table):
+        content, ends = _content(lines), (_ends(lines) - _ends(lines)[0]).tolist()
+        for start, end in pairwise(ends):
+            found += blake2b(content[start:end], digest_size=size).digest()
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(table), [None, pa.py_buffer(bytes(found))])
+
+
+def _lines(record_set: str, table: pd.DataFrame) -> Iterator[pa.Array]:
+    """The lines of the CSV below its header, many at a time, with their ends."""
     schema = RECORD_SETS[record_set]
     columns = [_cells(schema, c, table[c]) for c in schema.columns]
-    written = io.BytesIO()
-    written.write((",".join(schema.columns) + "\r\n").encode())
     for start in range(0, len(table), _ROWS_AT_A_TIME):
         cells = [_quoted(c.slice(start, _ROWS_AT_A_TIME)) for c in columns]
         cells[-1] = pc.binary_join_element_wise(cells[-1], _text("\r\n"), _text(""))
-        written.write(_content(pc.binary_join_element_wise(*cells, _text(","))))
-    return written.getvalue()
+        yield pc.binary_join_element_wise(*cells, _text(","))
 
 
 def parquet_bytes(record_set: str, table: pd.DataFrame) -> bytes:
@@ -117,9 +137,14 @@ def _quoted(cells: pa.Array) -> pa.Array:
 
 def _content(texts: pa.Array) -> memoryview:
     """The texts one after the other, in UTF-8, without a copy."""
-    _, offsets, content = texts.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)
-    return memoryview(content or b"")[ends[texts.offset] : ends[texts.offset + len(texts)]]
+    ends = _ends(texts)
+    return memoryview(texts.buffers()[2] or b"")[ends[0] : ends[-1]]
+
+
+def _ends(texts: pa.Array) -> np.ndarray[Any, Any]:
+    """Where each text starts in Arrow's buffer, and where the last one ends."""
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)
+    return offsets[texts.offset : texts.offset + len(texts) + 1]
 
 
 def _text(text: str) -> pa.Scalar:
