@@ -97,6 +97,8 @@ def compare(
 def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> TableChanges:
     """Compare two record tables by key. Of rows of one key in the old table, the first counts."""
     key = RECORD_SETS[record_set].key
+    if not len(old):
+        return TableChanges(record_set, tables.sort_by(new, key), removed=old, before=old, after=new[:0], unchanged=0)
     unique = old[tables.first_of_each(old, key)]
     at = tables.match(unique, new, key)
     differs = np.zeros(len(at.old), dtype=np.bool_)

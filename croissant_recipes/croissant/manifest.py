@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mlcroissant as mlc
@@ -159,21 +160,51 @@ def build_manifest(
     """
     if (dataset is None) == (base is None):
         raise ValueError("exactly one of dataset and base makes a manifest")
-    declared = [r for r in RECORD_SETS.values() if r.name == "runs" or rows.get(r.name, 0)]
+    outline = {
+        "dataset": dataset,
+        "base": base,
+        "declared": [r.name for r in RECORD_SETS.values() if r.name == "runs" or rows.get(r.name, 0)],
+        "splits": list(splits),
+        "parquet": parquet,
+        "csv_base": csv_base,
+        "config": dict(config),
+    }
+    described = json.loads(_described(json.dumps(outline, ensure_ascii=False)))
+    config_of, distribution = described.pop("copick:config"), described.pop("distribution")
+    for file_object in distribution:
+        entry = files[file_object["name"]]
+        file_object |= {"contentSize": f"{entry.size} B", "sha256": entry.sha256}
+    document = {
+        **{key: value for key, value in described.items() if key != "recordSet"},
+        **({"copick:baseUrl": base_url} if base_url else {}),
+        "copick:config": config_of,
+        "distribution": distribution,
+        "recordSet": described["recordSet"],
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+@lru_cache(maxsize=32)
+def _described(outline: str) -> str:
+    """The manifest, as JSON, but for what other rows or another place change: sizes and digests of files, and
+    ``copick:baseUrl``. mlcroissant takes longer to make and to check it than all else in a small build together, so it
+    does so once for each outline, which is JSON too."""
+    given = json.loads(outline)
+    dataset, base, splits, parquet = given["dataset"], given["base"], given["splits"], given["parquet"]
+    declared = [RECORD_SETS[name] for name in given["declared"]]
     ctx = _context(dataset or {})
-    distribution = list(_file_objects(ctx, declared, files, csv_base, parquet=parquet))
+    distribution = list(_file_objects(ctx, declared, given["csv_base"], parquet=parquet))
     record_sets = [_record_set(ctx, r, parquet=parquet, with_splits=bool(splits)) for r in declared]
     if splits:
         record_sets.append(_splits(ctx, splits))
     document = {
         **(_from_base(ctx, base) if base is not None else _from_dataset(ctx, dataset or {}, distribution, record_sets)),
-        **({"copick:baseUrl": base_url} if base_url else {}),
-        "copick:config": dict(config),
+        "copick:config": given["config"],
         "distribution": [node.to_json() for node in distribution],
         "recordSet": [_record_set_json(node) for node in record_sets],
     }
     _check(document, with_warnings=base is None)
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _context(dataset: Mapping[str, Any]) -> Any:
@@ -182,19 +213,18 @@ def _context(dataset: Mapping[str, Any]) -> Any:
     return ctx
 
 
-def _file_objects(
-    ctx: Any, declared: Sequence[RecordSet], files: Mapping[str, FileEntry], csv_base: str | None, *, parquet: bool
-) -> Iterator[Any]:
+def _file_objects(ctx: Any, declared: Sequence[RecordSet], csv_base: str | None, *, parquet: bool) -> Iterator[Any]:
+    """The files, of no size and with no digest."""
+
     def one(id_: str, name: str, encoding: str) -> Any:
-        entry = files[name]
         return mlc.FileObject(
             ctx=ctx,
             id=id_,
             name=name,
             content_url=f"{csv_base.rstrip('/')}/Croissant/{name}" if csv_base else name,
-            content_size=f"{entry.size} B",
+            content_size="0 B",
             encoding_formats=[encoding],
-            sha256=entry.sha256,
+            sha256="0" * 64,
         )
 
     for record_set in declared:
