@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from croissant_recipes.building import Prepared
     from croissant_recipes.compiler.planner import Plan
     from croissant_recipes.planning import Outcome
+    from croissant_recipes.report import Report
     from croissant_recipes.sources.base import Progress
     from croissant_recipes.writing import Output
 
@@ -73,6 +74,14 @@ class Planned:
     def metadata_url(self) -> str | None:
         """Where ``metadata.json`` lies, for ``from_croissant``."""
         return f"{self.output.project_root}/Croissant/metadata.json" if self.output else None
+
+    @property
+    def report(self) -> Report:
+        """What there is to say of it."""
+        from croissant_recipes import report
+
+        found = self.diagnostics
+        return report.make(self.path, self.plan, self.prepared, self.output, found, written=self.written)
 
 
 def check(*recipes: PathLike, params: Mapping[str, str] | None = None) -> tuple[Checked, ...]:

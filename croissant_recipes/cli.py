@@ -231,24 +231,28 @@ def _progress(flags: dict[str, Any]) -> Any:
 
 
 def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: bool) -> None:
+    reports = [result.report for result in results]
     if flags["form"] == "json":
         from croissant_recipes.render import as_json
 
-        click.echo(as_json.planned(results))
+        click.echo(as_json.reports(reports))
         return
     from croissant_recipes.render import checks, text
 
-    for result in results:
-        # A plan shows in its layers what they replace.
-        told = [d for d in result.diagnostics if not (show_plan and d.code is Code.SHADOWED)]
+    # A plan shows in its layers what they replace, and who asked for a config with an overlay has what is advised.
+    told_already = {Code.SHADOWED} if show_plan else set()
+    if flags.get("config_overlay"):
+        told_already.add(Code.OVERLAY_NEEDED)
+    for report in reports:
+        told = [d for d in report.findings if d.code not in told_already]
         _echo_err(checks.diagnostics(told, quiet=flags["quiet"]))
         if flags["quiet"]:
             continue
-        if show_plan and result.plan is not None:
-            click.echo(text.planned(result, verbose=flags["verbose"]))
-        if result.written:
-            click.echo(text.built(result))
-    if not show_plan and not all(r.written for r in results):
+        if show_plan and report.has_plan:
+            click.echo(text.planned(report, verbose=flags["verbose"]))
+        if report.written:
+            click.echo(text.built(report))
+    if not show_plan and not all(r.written for r in reports):
         click.echo("Nothing was written.", err=True)
 
 

@@ -93,3 +93,4 @@ class Code(Enum):
 
     # 6xx: what other readers do with it
     READERS_CHANGE = ("CR601", "other readers change a value")
+    OVERLAY_NEEDED = ("CR602", "copick opens rows only with an overlay")

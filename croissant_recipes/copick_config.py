@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from croissant_recipes.compiler.planner import PORTAL_BUCKET
+from croissant_recipes.compiler.placing import PORTAL_BUCKET
 
 
 def emit(metadata_url: str, base_url: str | None, overlay_root: str | None) -> bytes:

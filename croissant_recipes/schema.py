@@ -150,16 +150,15 @@ class ArtifactType:
 
     Attributes:
         name: What a layer calls it, in the plural: ``meshes``.
-        one, many: A single one and several of them, as messages say it. Picks and features come in sets, which have no
-            word of their own.
+        one, many: A single one and several of them, as messages say it. Picks come in sets, which have no word of their
+            own.
         record_sets: The record sets that its rows go to.
         selected_by: The columns that a selector speaks of, in the order in which it does.
         selector_form: The form of its selectors, ``None`` where a selector is a plain name or pattern.
         counted_by: The column by which ``expect`` counts it when it gives counts by name.
         renamed: The columns that rename maps reach, by the name of the map.
         portal_names: For columns that may be renamed, the column in which a row of the portal keeps what it was called.
-        portal_id: The column that holds the id of the portal's record, ``None`` for a type that the portal does not
-            have.
+        portal_id: The column that holds the id of the portal's record of it, ``None`` where there is no such record.
         of_run: Whether it belongs to a run.
         spaces: Whether it makes voxel spacings: a row of them exists for each run and voxel size that it has.
         hashed: Whether it is one file, whose SHA-256 a row gives.
@@ -183,9 +182,9 @@ class ArtifactType:
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_array(self) -> bool:
-        """Whether one is a zarr store."""
-        return any(place.endswith(".zarr") for place in self.places.values())
+    def found_by_name(self) -> bool:
+        """Whether copick, without an overlay, looks for one where its names say, whatever its row says."""
+        return bool(self.places) and self.name != "picks"
 
     @property
     def object_column(self) -> str | None:
@@ -194,7 +193,8 @@ class ArtifactType:
 
     @property
     def in_portal(self) -> bool:
-        return self.portal_id is not None and self.name != "runs"
+        """Whether the portal has records of it, each with metadata and authors."""
+        return self.portal_id is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -220,7 +220,7 @@ _PICKED = "object[:user[/session]]"
 ARTIFACTS: Mapping[str, ArtifactType] = {
     a.name: a
     for a in (
-        ArtifactType("runs", "run", "runs", ("runs",), ("name",), portal_id="portal_run_id", of_run=False),
+        ArtifactType("runs", "run", "runs", ("runs",), ("name",), of_run=False),
         ArtifactType(
             "tomograms",
             "tomogram",
@@ -237,7 +237,7 @@ ARTIFACTS: Mapping[str, ArtifactType] = {
         ),
         ArtifactType(
             "features",
-            "features",
+            "feature",
             "features",
             ("features",),
             ("tomo_type", "voxel_size", "feature_type"),

@@ -7,6 +7,10 @@ An *artifact table* is what a source gives: one per artifact type, with the colu
 of segmentation share one, told apart by ``segmentation_type``. Where an artifact lies is ``root`` (a key of the
 inventory's roots, or ``""`` for an absolute ``path``) and ``path``. Columns past the declared ones may follow.
 
+Once a layer takes rows, they carry their *lineage*, the columns ``LINEAGE``: the number of the layer (0 for a base),
+the position of the row in the table that its source gave, where it still has the names and ids of the source, and the
+selector that took it (its position in the layer's filter, -1 where the filter takes all).
+
 A *record table* is what a Croissant holds: one per record set, with exactly the columns of ``RECORD_SETS``.
 """
 
@@ -22,6 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+
+LINEAGE = ("layer", "row", "selector")
+"""Where a row comes from; integers. Record tables do not have them."""
 
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -159,6 +159,7 @@ EXAMPLES = {
     "CR504": _planned(prepare=_write("sample/Croissant", ""), run="build"),
     "CR505": Example((("root: sample", "root: build"), *_BASE), run="plan", prepare=_spoil_base),
     "CR601": _planned(prepare=_copy_picks("ada_NA_ribosome.json")),
+    "CR602": _planned("others: include", "others: exclude\n    rename: {tomo_types: {wbp: raw}}"),
 }
 
 

@@ -10,10 +10,11 @@ import pandas as pd
 
 from croissant_recipes import load_recipe, tables
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import planner
+from croissant_recipes.compiler import layers, planner
+from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.planner import Base, Plan
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.language.checked import CheckedRecipe
+from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Root, empty_tables
@@ -81,6 +82,15 @@ def inventory(
         config=config or {},
         manifest=manifest,
     )
+
+
+def as_layers(*of_layers: Mapping[str, pd.DataFrame]) -> list[LayerRows]:
+    """Layers that take all of some artifact tables, numbered from 0; types that are not given have no rows."""
+    everything = {artifact: TypeFilter(artifact, Take.ALL) for artifact in ARTIFACTS}
+    return [
+        layers.apply(LayerSpec(i - 1, "append", "lab", everything), Inventory(tables=empty_tables() | given, roots={}))
+        for i, given in enumerate(of_layers)
+    ]
 
 
 def obj(name: str, label: int | None = 1, **given: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ LAYERS = (
     {"compiler"},
     {"planning", "starter"},
     {"building"},
+    {"report"},
     {"api", "copick_config"},
     {"render", "terminal"},
     {"cli"},

@@ -133,7 +133,7 @@ def test_a_croissant_on_s3_as_source_and_as_base(tmp_path: Path, server: S3Serve
     assert root.config.name == "Remote"
     urls = {row["url"] for row in root.index.picks}
     assert all(url.startswith("s3://lab/project/ExperimentRuns/") for url in urls), urls
-    assert result.plan.resolution.merged.replacements
+    assert list(result.plan.resolution.merged.replacements())
 
 
 def test_a_bucket_that_is_not_there(tmp_path: Path, server: S3Server) -> None:

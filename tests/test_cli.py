@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import copick
 import pytest
 from click.testing import CliRunner, Result
 
@@ -146,12 +147,15 @@ def test_output_and_base_url(lab: Path) -> None:
     assert urls["picks-csv"] == "https://example.org/there/Croissant/picks.csv"
 
 
-def test_outside_the_output_without_a_base_url(lab: Path) -> None:
+def test_a_subset_built_elsewhere_opens_with_both_readers(lab: Path) -> None:
     result = run("build", "quickstart.yaml", "--output", "elsewhere")
-    assert result.exit_code == ExitCode.INVALID
-    assert "error[CR409]" in result.stderr
-    assert "add `base_url:` to `output:`" in result.stderr
-    assert not (lab / "elsewhere").exists()
+    assert result.exit_code == ExitCode.GOOD
+    assert f"info[CR409]: the data stays where it is: rows are relative to {lab / 'sample'}" in result.stderr
+    metadata = str(lab / "elsewhere/Croissant/metadata.json")
+    for opened in (croissant_recipes.from_croissant, copick.from_croissant):
+        tomogram = opened(metadata).get_run("TS_001").get_voxel_spacing(10.0).get_tomograms("wbp")[0]
+        assert tomogram.numpy().shape == (16, 16, 16)
+    assert sorted(p.name for p in (lab / "elsewhere").iterdir() if not p.name.startswith(".")) == ["Croissant"]
 
 
 def test_no_file_sha256(lab: Path) -> None:

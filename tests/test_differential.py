@@ -20,7 +20,9 @@ rows (never in ours) by one function below:
    (``_no_map_where_there_is_none``).
 7. *Two objects under one name.* A rename of two objects to one name gives copick two pickable objects; a reader finds
    the first. So do we (``_pickable_objects``).
-8. *Values that mlcroissant changes.* copick appends to what mlcroissant reads, and mlcroissant reads a session ``0``
+8. *Paths on the web.* A space, ``#``, ``?`` or ``%`` in the path of a row with an http(s) base leads nowhere as copick
+   writes it; we write the whole URL, percent-encoded (``_on_the_web``).
+9. *Values that mlcroissant changes.* copick appends to what mlcroissant reads, and mlcroissant reads a session ``0``
    beside an empty cell as ``0.0``. Most cases read the CSVs as they are (``_Records``), which is faster too; the
    cases of ``test_through_mlcroissant`` use mlcroissant itself and names that it keeps.
 
@@ -33,10 +35,12 @@ import csv
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import copick.impl.filesystem
 import mlcroissant
@@ -181,7 +185,9 @@ def _place(written: Written, url: str) -> str:
     root = next((n for n, p in written.projects.items() if url.startswith(f"{p.root}/")), None)
     if root is None:
         # A relative path: of the export or of the base, whose rows stay what they are.
-        return url if case.base else _url_of(written, first, url, case.base_url, exported=True)
+        return (
+            _on_the_web(url, case.base_url) if case.base else _url_of(written, first, url, case.base_url, exported=True)
+        )
     return _url_of(written, root, url.removeprefix(f"{written.projects[root].root}/"), None, exported=False)
 
 
@@ -190,8 +196,18 @@ def _url_of(written: Written, source: str, path: str, base_url: str | None, *, e
     if project.overlay is not None and (project.overlay / path).exists():
         return f"file://{project.overlay}/{path}"
     if source in written.case.source_urls:
-        return f"{written.case.source_urls[source]}/{path}"
-    return path if exported else f"file://{project.root}/{path}"
+        return _encoded(f"{written.case.source_urls[source]}/{path}")
+    return _on_the_web(path, base_url) if exported else f"file://{project.root}/{path}"
+
+
+def _on_the_web(path: str, base_url: str | None) -> str:
+    """A relative path, or a whole URL where no web server would find the file at the path as it is."""
+    return _encoded(f"{base_url}/{path}") if base_url and re.search("[#?% ]", path) else path
+
+
+def _encoded(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{quote(rest, safe='/:@!$&()*+,;=~-._' + chr(39))}" if re.search("[#?% ]", rest) else url
 
 
 def _pickable_objects(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -266,7 +266,7 @@ def test_first_and_last_go_by_path(tmp_path: Path, policy: str, kept: str) -> No
         ("alice", f"picks/TS_1/alice/1/{kept}"),
         ("bob", "picks/TS_1/bob/1/vlp"),
     ]
-    (collision,) = found.resolution.layers[0].collisions
+    (collision,) = found.resolution.layers[1].collisions
     assert collision.kept == (0 if policy == "first" else 1)
 
 

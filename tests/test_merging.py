@@ -6,14 +6,14 @@ import random
 from pathlib import Path
 
 import pandas as pd
-from compiling import ROOT, artifacts, inventory, plan, recipe, rows
+from compiling import ROOT, artifacts, as_layers, inventory, plan, recipe, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from croissant_recipes import tables
+from croissant_recipes.compiler.layers import Fate
 from croissant_recipes.compiler.merging import Merged, merge
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
-from croissant_recipes.sources.base import empty_tables
 
 TWO_LAYERS = """\
 layers:
@@ -29,7 +29,7 @@ def runs(*given: tuple[str, str, str]) -> pd.DataFrame:
 
 
 def merged_runs(*layers: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    merged = merge([empty_tables() | {"runs": layer} for layer in layers]).tables["runs"]
+    merged = merge(as_layers(*({"runs": layer} for layer in layers))).tables["runs"]
     return {r.name: (r.portal_run_id, r.split) for r in merged.itertuples(index=False)}
 
 
@@ -47,8 +47,8 @@ def test_a_later_layer_replaces_the_fields_that_it_says() -> None:
 
 
 def test_runs_have_no_replacements() -> None:
-    layer = empty_tables() | {"runs": runs(("TS_1", "42", "train"))}
-    assert merge([layer, layer]).replacements == ()
+    layer = {"runs": runs(("TS_1", "42", "train"))}
+    assert list(merge(as_layers(layer, layer)).replacements()) == []
 
 
 def picks(*given: tuple[str, str, str]) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def picks(*given: tuple[str, str, str]) -> pd.DataFrame:
 
 
 def merged_picks(*layers: pd.DataFrame) -> Merged:
-    return merge([empty_tables() | {"picks": layer} for layer in layers])
+    return merge(as_layers(*({"picks": layer} for layer in layers)))
 
 
 def test_the_later_row_of_a_key_wins_whole() -> None:
@@ -80,7 +80,7 @@ def test_the_later_row_of_a_key_wins_whole() -> None:
         ("2", "kept", 0),
     ]
     assert list(table["portal_annotation_id"]) == ["", ""], "only runs are filled field by field"
-    (replaced,) = merged.replacements
+    (replaced,) = merged.replacements()
     assert (replaced.artifact, replaced.earlier, replaced.later) == ("picks", 0, 1)
     assert replaced.keys == (("TS_1", "alice", "1", "ribosome"),)
 
@@ -89,21 +89,65 @@ def test_a_chain_of_replacements_names_each_step() -> None:
     one = picks(("TS_1", "1", "a"))
     merged = merged_picks(one, picks(("TS_1", "1", "b")), picks(("TS_1", "1", "c")))
     assert list(merged.tables["picks"]["path"]) == ["c"]
-    assert [(r.earlier, r.later) for r in merged.replacements] == [(0, 1), (1, 2)]
+    assert [(r.earlier, r.later) for r in merged.replacements()] == [(0, 1), (1, 2)]
 
 
 def test_what_each_layer_adds_is_counted_once() -> None:
     merged = merged_picks(picks(("TS_1", "1", "a"), ("TS_1", "2", "b")), picks(("TS_1", "2", "c"), ("TS_2", "1", "d")))
-    assert [added.get("picks") for added in merged.added] == [2, 1]
+    assert [added.get("picks") for added in merged.added.values()] == [2, 1]
 
 
 def test_segmentations_of_each_type_are_their_own() -> None:
     kinds = ("binary", "multilabel", "instance", "panoptic")
     one = artifacts("segmentations", *(("TS_1", 10.0, "alice", "1", "membrane", kind) for kind in kinds))
     other = artifacts("segmentations", ("TS_1", 10.0, "alice", "1", "membrane", "instance"))
-    merged = merge([empty_tables() | {"segmentations": t} for t in (one, other)])
+    merged = merge(as_layers({"segmentations": one}, {"segmentations": other}))
     assert len(merged.tables["segmentations"]) == 4
-    assert [r.keys[0][-1] for r in merged.replacements] == ["instance"]
+    assert [r.keys[0][-1] for r in merged.replacements()] == ["instance"]
+
+
+def test_an_unknown_voxel_size_is_a_key_like_any_other() -> None:
+    one = artifacts("tomograms", ("TS_1", float("nan"), "wbp"), ("TS_1", 10.0, "wbp"))
+    merged = merge(as_layers({"tomograms": one}, {"tomograms": one.assign(path=["new", "newer"])}))
+    assert sorted(merged.tables["tomograms"]["path"]) == ["new", "newer"]
+    (replaced,) = merged.replacements()
+    assert len(replaced.keys) == 2
+
+
+def test_a_row_knows_its_layer_and_the_row_of_the_source(tmp_path: Path) -> None:
+    checked = recipe(
+        tmp_path,
+        "layers:\n"
+        "  - {export: lab, picks: [nothing, ribosome], rename: {objects: {ribosome: r}}, allow_empty: true}\n"
+        "  - {append: other, others: exclude, picks: {exclude: virus}}\n",
+    )
+    one = artifacts(
+        "picks", ("TS_1", "a", "1", "virus"), ("TS_1", "a", "1", "ribosome"), ("TS_1", "b", "1", "ribosome")
+    )
+    other = artifacts("picks", ("TS_1", "b", "1", "r"), ("TS_1", "b", "1", "virus"))
+    found = plan(checked, inventory(picks=one), inventory(picks=other))
+    picks = found.artifacts["picks"]
+    assert picks[["user_id", "layer", "row", "selector"]].to_dict("records") == [
+        {"user_id": "a", "layer": 1, "row": 1, "selector": 1},
+        {"user_id": "b", "layer": 2, "row": 0, "selector": -1},
+    ]
+    first, second = found.resolution.layers[1], found.resolution.layers[2]
+    assert list(first.choices["picks"].fates) == [Fate.NOT_SELECTED, Fate.TAKEN, Fate.TAKEN]
+    assert list(second.choices["picks"].fates) == [Fate.TAKEN, Fate.EXCLUDED]
+    assert list(second.choices["picks"].selectors) == [-1, 0]
+    (gone,) = found.resolution.merged.replaced["picks"].to_dict("records")
+    assert (gone["layer"], gone["row"], gone["by_layer"], gone["by_row"]) == (1, 2, 2, 0)
+
+
+def test_rows_of_runs_that_a_layer_does_not_read_are_told_from_those_it_does_not_select(tmp_path: Path) -> None:
+    checked = recipe(tmp_path, "layers:\n  - {export: lab, runs: TS_1, picks: ribosome, on_collision: last}\n")
+    table = artifacts(
+        "picks", ("TS_1", "a", "1", "ribosome"), ("TS_1", "a", "1", "virus"), ("TS_2", "a", "1", "ribosome")
+    )
+    twice = tables.concat([table, table.iloc[:1]])
+    found = plan(checked, inventory(picks=twice))
+    fates = [Fate(f) for f in found.resolution.layers[1].choices["picks"].fates]
+    assert fates == [Fate.COLLIDED, Fate.NOT_SELECTED, Fate.RUN_LEFT_OUT, Fate.TAKEN]
 
 
 def test_a_row_replaced_keeps_its_voxel_spacing(tmp_path: Path) -> None:
@@ -146,13 +190,13 @@ def test_merging_is_a_dictionary_updated(layers: list[list[tuple[str, str]]], se
     found = dict(zip(zip(table["run"], table["session_id"], strict=True), table["path"], strict=True))
     assert found == expected
     assert list(found) == sorted(expected)
-    assert sum(added.get("picks", 0) for added in merged.added) == len(expected)
+    assert sum(added.get("picks", 0) for added in merged.added.values()) == len(expected)
     overlapping = sum(len(layer) for layer in layers) - len(expected)
-    assert sum(len(r.keys) for r in merged.replacements) == overlapping
+    assert sum(len(r.keys) for r in merged.replacements()) == overlapping
 
 
 def test_every_table_has_its_declared_types() -> None:
-    merged = merge([empty_tables(), empty_tables()])
+    merged = merge(as_layers({}, {}))
     for artifact in ARTIFACT_TYPES:
         empty = tables.artifacts(artifact)
         table = merged.tables[artifact]

@@ -11,7 +11,8 @@ from compiling import DATASET, artifacts, inventory, recipe, with_code
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import planner, urls
-from croissant_recipes.compiler.planner import PORTAL_BUCKET, Plan
+from croissant_recipes.compiler.placing import PORTAL_BUCKET
+from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location
@@ -107,15 +108,84 @@ def test_a_relocatable_croissant_on_s3(tmp_path: Path) -> None:
     assert picks(found) == ["lab/Picks/alice.json"]
 
 
-def test_a_row_outside_of_a_relocatable_croissant_is_an_error(tmp_path: Path) -> None:
+def test_a_subset_of_a_project_that_is_built_elsewhere_is_relative_to_the_project(tmp_path: Path) -> None:
     found = planned(recipe(tmp_path, EXPORT, header("")), project("/data/lab"))
+    assert picks(found) == ["Picks/alice.json"]
+    assert found.content.base_url == "file:///data/lab"
+    assert found.content.csv_base is None
     (told,) = with_code(found.diagnostics, Code.OUTSIDE_ROOT)
     line = header("").split("output:")[0].count("\n") + 1
     assert str(told) == (
-        f"{tmp_path / 'recipe.yaml'}:{line}:1: error[CR409]: source 'lab': 1 of the artifacts to export lie outside "
-        "output.project_root, such as /data/lab/Picks/alice.json\n"
-        "  hint: add `base_url:` to `output:` with the URL that project_root has when it is read, "
-        "or build into the project's own folder"
+        f"{tmp_path / 'recipe.yaml'}:{line}:1: info[CR409]: "
+        "the data stays where it is: rows are relative to /data/lab\n"
+        "  hint: to publish it, give `output:` the `base_url:` that its data will have"
+    )
+
+
+def test_a_subset_of_a_published_project_is_relative_to_where_that_is_published(tmp_path: Path) -> None:
+    published = header("", 'base_url: "https://lab.example.org/root/"')
+    found = planned(recipe(tmp_path, EXPORT, published), project("/data/lab"))
+    assert (picks(found), found.content.base_url) == (["Picks/alice.json"], "https://lab.example.org/root")
+    assert found.content.csv_base is None, "the Croissant itself is not there"
+
+
+def test_rows_inside_and_outside_of_a_relocatable_croissant_are_pointed_out(tmp_path: Path) -> None:
+    source = project("/out/lab", overlay=Root(Location.parse("/data/overlay"), primary=False))
+    found = planned(recipe(tmp_path, EXPORT, header("")), source)
+    assert picks(found) == ["lab/Picks/alice.json", "file:///data/overlay/Picks/bob-overlay.json"]
+    assert found.content.base_url is None
+    (told,) = with_code(found.diagnostics, Code.OUTSIDE_ROOT)
+    assert str(told).split(": ", 1)[1] == (
+        "warning[CR409]: 1 of the exported artifacts lies outside output.project_root, such as "
+        "/data/overlay/Picks/bob-overlay.json: its URL is absolute, and the Croissant cannot be moved with it\n"
+        "  hint: add `base_url:` to `output:` with the URL that project_root has when it is read"
+    )
+
+
+def web_picks(tmp_path: Path, *paths: str, base_url: str) -> list[str]:
+    """The URLs of exported picks of a project that is published."""
+    table = artifacts("picks", *(("TS_1", str(i), "1", "ribosome") for i in range(len(paths))))
+    source = inventory(picks=table.assign(path=pd.Series(paths, dtype="str")))
+    return picks(planned(recipe(tmp_path, EXPORT, header(f'base_url: "{base_url}"')), source))
+
+
+def test_only_paths_that_mean_something_on_the_web_are_encoded(tmp_path: Path) -> None:
+    paths = ["grid 2 (pos#5)%41/a.json", "plain/ä(+).json", "what?/a.json"]
+    assert web_picks(tmp_path, *paths, base_url="https://example.org/data") == [
+        "https://example.org/data/grid%202%20(pos%235)%2541/a.json",
+        "plain/ä(+).json",
+        "https://example.org/data/what%3F/a.json",
+    ]
+    assert web_picks(tmp_path, *paths, base_url="s3://bucket/data") == paths
+
+
+def test_a_url_that_somebody_wrote_is_not_encoded_again(tmp_path: Path) -> None:
+    url = "https://example.org/data/grid%202/a.json"
+    table = artifacts("picks", ("TS_1", "alice", "1", "a"))
+    table = table.assign(root=pd.Series([""], dtype="str"), path=[url])
+    found = planned(recipe(tmp_path, EXPORT, header(PUBLISHED)), inventory(picks=table))
+    assert picks(found) == [url]
+
+
+def test_what_copick_finds_only_with_an_overlay_is_said_once(tmp_path: Path) -> None:
+    def lab(*paths: str) -> Inventory:
+        keys = [("TS_1", 10.0, name) for name in ("wbp", "denoised")]
+        found = artifacts("tomograms", *keys).assign(path=pd.Series(paths, dtype="str"))
+        store = "ExperimentRuns/TS_1/Segmentations/10.000_a_1_cell-multilabel.zarr"
+        volume = artifacts("segmentations", ("TS_1", 10.0, "a", "1", "cell", "multilabel"))
+        return inventory(tomograms=found, segmentations=volume.assign(path=pd.Series([store], dtype="str")))
+
+    good = [f"ExperimentRuns/TS_1/VoxelSpacing10.000/{name}.zarr" for name in ("wbp", "denoised")]
+    checked = recipe(tmp_path, EXPORT, header(PUBLISHED))
+    assert not with_code(planned(checked, lab(*good)).diagnostics, Code.OVERLAY_NEEDED)
+    renamed = recipe(
+        tmp_path, EXPORT + "    rename: {tomo_types: {wbp: raw}, objects: {cell: cells}}\n", header(PUBLISHED)
+    )
+    (told,) = with_code(planned(renamed, lab(*good)).diagnostics, Code.OVERLAY_NEEDED)
+    assert (told.severity, told.message) == (
+        "warning",
+        "copick opens 1 tomogram and 1 segmentation only with an overlay, "
+        "as they do not lie where it looks for rows of their names",
     )
 
 
@@ -173,14 +243,6 @@ def test_relative(url: str, anchor: str, expected: str) -> None:
     assert list(urls.relative(pd.Series([url], dtype="str"), anchor)) == [expected]
 
 
-def test_places_of_no_rows(tmp_path: Path) -> None:
-    publication = Publication("/out", None)
-    found = urls.places(
-        tables.artifacts("picks"),
-        {"static": Root(Location.parse("/data"))},
-        operation="export",
-        source_base=None,
-        publication=publication,
-    )
-    assert list(found) == []
-    assert publication.anchor == "/out"
+def test_places_of_no_rows() -> None:
+    assert list(urls.places(tables.artifacts("picks"), {"static": "file:///data"})) == []
+    assert Publication("/out", None).anchor == "/out"

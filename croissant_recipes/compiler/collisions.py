@@ -8,13 +8,15 @@ from typing import Literal
 
 import pandas as pd
 
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.tables import LINEAGE
 
 _SHOWN = 3
-_HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256"})
+_HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256", *LINEAGE})
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,14 @@ class Collision:
 def resolve(artifact: str, table: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, list[Collision]]:
     """Leave one row of every key. Under ``error`` it is the first, and the collisions say that none was chosen."""
     key = list(ARTIFACTS[artifact].key)
-    twice = table.duplicated(key, keep=False)
-    if not twice.any():
+    if not tables.shares_key(table, key).any():
         return table, []
     order = [c for c in ("portal_id", "path") if c in table]
     ordered = table.sort_values(order, kind="stable") if order else table
     keep: Literal["first", "last"] = "last" if policy == "last" else "first"
     found = [
         _collision(artifact, key, values, group, policy)
-        for values, group in ordered[ordered[key].duplicated(keep=False)].groupby(key, sort=True)
+        for values, group in ordered[ordered[key].duplicated(keep=False)].groupby(key, sort=True, dropna=False)
     ]
     return ordered.drop_duplicates(key, keep=keep).sort_index().reset_index(drop=True), found
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from croissant_recipes.codes import Code
@@ -38,13 +40,44 @@ class RenameReport:
     rows: int
 
 
+class Fate(IntEnum):
+    """What becomes of a row of the source in a layer."""
+
+    TAKEN = 0
+    RUN_LEFT_OUT = 1
+    NOT_SELECTED = 2
+    EXCLUDED = 3
+    COLLIDED = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a layer makes of each row that its source has of one type, in the order of the source's table.
+
+    Attributes:
+        fates: ``Fate`` of each row.
+        selectors: Position in the filter's ``select`` of the first selector that took the row or, for an excluded row,
+            in ``exclude`` of the first that ruled it out; -1 where no selector did.
+    """
+
+    fates: npt.NDArray[np.int8]
+    selectors: npt.NDArray[np.int16]
+
+    @classmethod
+    def of(cls, rows: int, fate: Fate) -> Choice:
+        """All rows alike."""
+        return cls(np.full(rows, fate, dtype=np.int8), np.full(rows, -1, dtype=np.int16))
+
+
 @dataclass(frozen=True)
 class LayerRows:
     """What a layer contributes.
 
     Attributes:
         spec: The layer.
-        tables: One artifact table per type, no two rows of one key.
+        inventory: What its source holds.
+        tables: One artifact table per type with its lineage, no two rows of one key.
+        choices: By type, what became of every row of the source: a row that is not taken is not forgotten.
         selectors, renames: What each did.
         collisions: Rows that ended up with one key.
         run_names: New run names by old, where they differ.
@@ -54,6 +87,7 @@ class LayerRows:
     spec: LayerSpec
     inventory: Inventory
     tables: Mapping[str, pd.DataFrame]
+    choices: Mapping[str, Choice]
     selectors: tuple[SelectorReport, ...] = ()
     renames: tuple[RenameReport, ...] = ()
     collisions: tuple[Collision, ...] = ()
@@ -73,7 +107,7 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
     worker.name_runs()
     worker.resolve_collisions()
     return replace(
-        LayerRows(spec, inventory, worker.tables),
+        LayerRows(spec, inventory, worker.tables, worker.choices),
         selectors=tuple(worker.selectors),
         renames=tuple(worker.renames),
         collisions=tuple(worker.collisions),
@@ -87,6 +121,7 @@ class _Layer:
         self.spec = spec
         self.inventory = inventory
         self.tables: dict[str, pd.DataFrame] = {}
+        self.choices: dict[str, Choice] = {}
         self.selectors: list[SelectorReport] = []
         self.renames: list[RenameReport] = []
         self.collisions: list[Collision] = []
@@ -100,47 +135,62 @@ class _Layer:
         answers = [runs]
         if "run_alias" in runs:
             answers.append(runs.assign(name=runs["run_alias"]))
-        mask = self._mask(self.spec.filters["runs"], answers)
-        self.tables["runs"] = runs[mask].reset_index(drop=True)
+        self._take("runs", runs, self._choice(self.spec.filters["runs"], answers))
 
     def select(self, artifact: str) -> None:
-        table = self.inventory.table(artifact)
+        table, chosen = self.inventory.table(artifact), self.spec.filters[artifact]
+        there = np.ones(len(table), dtype=bool)
         kept = self.tables["runs"]["name"]
         if ARTIFACTS[artifact].of_run and len(kept) < len(self.inventory.table("runs")):
-            table = table[table["run"].isin(set(kept))]
-        chosen = self.spec.filters[artifact]
-        mask = self._mask(chosen, [table])
-        self.tables[artifact] = table[mask].reset_index(drop=True)
-        if (chosen.where or chosen.authors) and not len(table) and not self.spec.allow_empty:
+            there = table["run"].isin(set(kept)).to_numpy()
+        choice = Choice.of(len(table), Fate.RUN_LEFT_OUT)
+        found = self._choice(chosen, [table[there]])
+        choice.fates[there], choice.selectors[there] = found.fates, found.selectors
+        self._take(artifact, table, choice)
+        if (chosen.where or chosen.authors) and not there.any() and not self.spec.allow_empty:
             self._nothing_there(chosen)
 
-    def _mask(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> np.ndarray:
-        """Rows to keep. ``answers`` are the table once per name that its rows answer to."""
+    def _take(self, artifact: str, table: pd.DataFrame, choice: Choice) -> None:
+        rows = np.flatnonzero(choice.fates == Fate.TAKEN)
+        self.choices[artifact] = choice
+        self.tables[artifact] = (
+            table.iloc[rows]
+            .reset_index(drop=True)
+            .assign(layer=np.int16(self.spec.number), row=rows, selector=choice.selectors[rows])
+        )
+
+    def _choice(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> Choice:
+        """What the filter makes of each row. ``answers`` are the table once per name that its rows answer to."""
         n = len(answers[0])
         if chosen.take is Take.NONE:
-            return np.zeros(n, dtype=bool)
-        mask = np.ones(n, dtype=bool)
+            return Choice.of(n, Fate.NOT_SELECTED)
+        choice = Choice.of(n, Fate.TAKEN)
         if chosen.take is Take.SELECTED:
-            mask = self._union(chosen.select, "select", chosen, answers)
+            choice.selectors[:] = self._first_matches(chosen.select, "select", chosen, answers)
+            choice.fates[choice.selectors < 0] = Fate.NOT_SELECTED
         if chosen.exclude:
-            mask &= ~self._union(chosen.exclude, "exclude", chosen, answers)
-        return mask
+            excluding = self._first_matches(chosen.exclude, "exclude", chosen, answers)
+            out = (excluding >= 0) & (choice.fates == Fate.TAKEN)
+            choice.selectors[out] = excluding[out]
+            choice.fates[out] = Fate.EXCLUDED
+        return choice
 
-    def _union(
+    def _first_matches(
         self, selectors: Sequence[PlacedSelector], role: str, chosen: TypeFilter, answers: Sequence[pd.DataFrame]
-    ) -> np.ndarray:
-        total = np.zeros(len(answers[0]), dtype=bool)
-        for placed in selectors:
-            one = np.zeros(len(total), dtype=bool)
+    ) -> npt.NDArray[np.int16]:
+        """Position of the first selector that matches each row, -1 where none does."""
+        first = np.full(len(answers[0]), -1, dtype=np.int16)
+        for position, placed in enumerate(selectors):
+            one = np.zeros(len(first), dtype=bool)
             for table in answers:
                 one |= matching.match(placed.selector, table)
             matched = int(one.sum())
             self.selectors.append(SelectorReport(chosen.artifact, placed.text, role, matched))
             # Where `where` or `authors` leave nothing, that is what is reported, not each selector over nothing.
-            if not matched and not self.spec.allow_empty and (len(total) or not (chosen.where or chosen.authors)):
+            if not matched and not self.spec.allow_empty and (len(first) or not (chosen.where or chosen.authors)):
                 self._no_match(placed, chosen, answers)
-            total |= one
-        return total
+            first[one & (first < 0)] = position
+        return first
 
     def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> None:
         # A portal source leaves out of its tables what no selector asks for.
@@ -240,8 +290,12 @@ class _Layer:
     def resolve_collisions(self) -> None:
         for artifact in ARTIFACT_TYPES:
             policy = "error" if artifact == "runs" else self.spec.on_collision
-            self.tables[artifact], found = collisions.resolve(artifact, self.tables[artifact], policy)
+            before = self.tables[artifact]
+            self.tables[artifact], found = collisions.resolve(artifact, before, policy)
             self.collisions += found
+            if found:
+                gone = np.setdiff1d(before["row"], self.tables[artifact]["row"])
+                self.choices[artifact].fates[gone] = Fate.COLLIDED
 
 
 def _reached(kind: str) -> Iterator[tuple[str, str, str | None]]:

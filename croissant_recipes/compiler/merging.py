@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.tables import LINEAGE, Codes, Positions
 
 Key = tuple[object, ...]
 
@@ -20,7 +22,7 @@ class Replacement:
 
     Attributes:
         artifact: Their type.
-        earlier, later: Positions in the list of layers that was merged.
+        earlier, later: The layers' numbers.
         keys: Their keys, sorted.
     """
 
@@ -35,61 +37,78 @@ class Merged:
     """The union of layers.
 
     Attributes:
-        tables: One artifact table per type, sorted by key, with a column ``layer``: the position of the layer that
-            each row comes from.
-        added: How many keys each layer brought that were not there before, by type.
-        replacements: What later layers replaced.
+        tables: One artifact table per type with its lineage, sorted by key.
+        added: How many keys each layer brought that were not there before, by the layer's number and type.
+        replaced: By type, the rows that later layers replaced: their key and lineage, and as ``by_layer`` and
+            ``by_row`` the lineage of what stands in their place.
     """
 
     tables: Mapping[str, pd.DataFrame]
-    added: tuple[Mapping[str, int], ...]
-    replacements: tuple[Replacement, ...]
+    added: Mapping[int, Mapping[str, int]]
+    replaced: Mapping[str, pd.DataFrame]
+
+    def replacements(self) -> Iterator[Replacement]:
+        """The replaced rows by the two layers, in the order of types and layers."""
+        for artifact, rows in self.replaced.items():
+            key = list(ARTIFACTS[artifact].key)
+            pairs = rows[["layer", "by_layer"]].drop_duplicates().sort_values(["layer", "by_layer"])
+            for earlier, later in pairs.itertuples(index=False, name=None):
+                group = rows[(rows["layer"] == earlier) & (rows["by_layer"] == later)]
+                keys = tables.sort_by(group[key], key).itertuples(index=False, name=None)
+                yield Replacement(artifact, earlier, later, tuple(keys))
 
 
-def merge(layers: Sequence[Mapping[str, pd.DataFrame]]) -> Merged:
-    """Merge the artifact tables of layers, first to last."""
+def merge(layers: Sequence[LayerRows]) -> Merged:
+    """Merge what layers take, first to last."""
     merged: dict[str, pd.DataFrame] = {}
-    added: list[dict[str, int]] = [{} for _ in layers]
-    replacements: list[Replacement] = []
+    replaced: dict[str, pd.DataFrame] = {}
+    added: dict[int, dict[str, int]] = {layer.spec.number: {} for layer in layers}
     for artifact, described in ARTIFACTS.items():
-        key, declared = list(described.key), list(described.columns)
-        parts = [layer[artifact][declared].assign(layer=i) for i, layer in enumerate(layers)]
-        stacked = tables.concat(parts)
-        again = stacked.duplicated(key).to_numpy()
-        fresh = np.bincount(stacked["layer"].to_numpy()[~again], minlength=len(layers))
-        for i, part in enumerate(parts):
-            if len(part):
-                added[i][artifact] = int(fresh[i])
+        key, kept = list(described.key), [*described.columns, *LINEAGE]
+        stacked = tables.concat([layer.tables[artifact][kept] for layer in layers])
+        (codes,) = tables.key_codes([stacked], key)
+        earlier, later = _followed(codes)
+        again = np.zeros(len(stacked), dtype=bool)
+        again[later] = True
+        for number, count in zip(*np.unique(stacked["layer"], return_counts=True), strict=True):
+            # A layer all of whose rows were there before adds none, and is told apart from one that takes none.
+            added[int(number)][artifact] = int(count - again[stacked["layer"] == number].sum())
         if again.any() and artifact == "runs":
             stacked = _fill_runs(stacked)
         elif again.any():
-            replacements += _replacements(artifact, key, stacked)
-            stacked = stacked.drop_duplicates(key, keep="last")
+            replaced[artifact] = _replaced(stacked, key, earlier, later)
+            stacked = stacked.drop(index=stacked.index[earlier])
         merged[artifact] = tables.sort_by(stacked, key)
-    return Merged(merged, tuple(added), tuple(replacements))
+    return Merged(merged, added, replaced)
 
 
 def _fill_runs(stacked: pd.DataFrame) -> pd.DataFrame:
     """One row per run; of every field the last value that says something, so that no later layer blanks one."""
     columns = [c for c in stacked.columns if c != "name"]
-    said = stacked.assign(**{c: stacked[c].where(stacked[c] != "") for c in columns if c != "layer"})
+    texts = [c for c in columns if c not in LINEAGE]
+    said = stacked.assign(**{c: stacked[c].where(stacked[c] != "") for c in texts})
     last = said.groupby("name", sort=True)[columns].last().reset_index()
-    filled = {c: last[c].fillna("").astype("str") for c in columns if c != "layer"}
-    return tables.sort_by(last.assign(**filled)[list(stacked.columns)], ["name"])
+    filled = {c: last[c].fillna("").astype("str") for c in texts}
+    return last.assign(**filled)[list(stacked.columns)].astype(stacked.dtypes[list(LINEAGE)])
 
 
-def _replacements(artifact: str, key: list[str], stacked: pd.DataFrame) -> list[Replacement]:
-    twice = stacked[stacked.duplicated(key, keep=False)]
-    later = twice.groupby(key, sort=False)["layer"].shift(-1)
-    replaced = twice[later.notna()]
-    keys: dict[tuple[int, int], list[Key]] = {}
-    positions = zip(replaced["layer"].tolist(), later[later.notna()].astype(int).tolist(), strict=True)
-    for pair, values in zip(positions, replaced[key].itertuples(index=False, name=None), strict=True):
-        keys.setdefault(pair, []).append(values)
-    return [Replacement(artifact, *pair, tuple(sorted(keys[pair]))) for pair in sorted(keys)]
+def _replaced(stacked: pd.DataFrame, key: list[str], earlier: Positions, later: Positions) -> pd.DataFrame:
+    by = stacked.iloc[later]
+    return (
+        stacked.iloc[earlier][[*key, *LINEAGE]]
+        .assign(by_layer=by["layer"].to_numpy(), by_row=by["row"].to_numpy())
+        .reset_index(drop=True)
+    )
+
+
+def _followed(codes: Codes) -> tuple[Positions, Positions]:
+    """Positions of rows that another row of the same key comes after, and of the next such row."""
+    order = np.argsort(codes, kind="stable")
+    same = codes[order[:-1]] == codes[order[1:]]
+    return order[:-1][same], order[1:][same]
 
 
 def by_layer(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
-    """The rows of a merged table that come from each layer, with the layer's position."""
-    for position in sorted(set(table["layer"].tolist())):
-        yield position, table[table["layer"] == position]
+    """The rows of a merged table that come from each layer, with the layer's number."""
+    for number in sorted(set(table["layer"].tolist())):
+        yield number, table[table["layer"] == number]

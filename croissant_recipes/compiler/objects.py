@@ -53,13 +53,13 @@ def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> l
 
 
 def union(
-    layers: Sequence[tuple[LayerSpec | None, Sequence[PickableObject]]],
+    layers: Sequence[tuple[LayerSpec, Sequence[PickableObject]]],
     overrides: Mapping[str, ObjectOverride],
 ) -> tuple[dict[str, PickableObject], list[Diagnostic]]:
     """The objects of all layers by name. The earlier entry wins; a later one that says otherwise is reported, unless
     the recipe itself says what is right."""
     merged: dict[str, PickableObject] = {}
-    origin: dict[str, LayerSpec | None] = {}
+    origin: dict[str, LayerSpec] = {}
     found: list[Diagnostic] = []
     for spec, entries in layers:
         for entry in entries:
@@ -72,21 +72,17 @@ def union(
             if not differing:
                 continue
             same_layer = origin[name] is spec
-            kept = "an earlier object" if same_layer else f"the entry of {_label(origin[name])}"
+            kept = "an earlier object" if same_layer else f"the entry of {origin[name].label}"
             found.append(
                 Diagnostic(
                     Code.OBJECT_DRIFT,
-                    f"object {name!r} of {_label(spec)} differs in {', '.join(differing)}; {kept} is kept",
+                    f"object {name!r} of {spec.label} differs in {', '.join(differing)}; {kept} is kept",
                     Severity.INFO if same_layer else Severity.WARNING,
                     hint=f"say what is right under `objects: {{{name}: …}}`",
-                    span=spec.span if spec else None,
+                    span=spec.span,
                 )
             )
     return merged, found
-
-
-def _label(spec: LayerSpec | None) -> str:
-    return spec.label if spec else "the base"
 
 
 def _differences(one: PickableObject, other: PickableObject) -> list[str]:

@@ -1,16 +1,25 @@
-"""Where a row's data is when the Croissant is read."""
+"""Where a row's data is when the Croissant is read: its ``url``, and ``copick:baseUrl``, which relative ones start at.
+
+A path becomes part of a URL here, and nowhere else. On the web ``#``, ``?``, ``%`` and a space mean something, so that
+a row whose path holds one is written whole and percent-encoded, and every reader finds the file. All other rows stay
+relative, so that a mirror of them works.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 
 import pandas as pd
 
+from croissant_recipes.location import UNFIT_FOR_THE_WEB, is_url, percent_encoded
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import Root
 
-_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WEB = ("http://", "https://")
+_HOST = re.compile("https?://[^/]*/")
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,9 @@ class Publication:
         return self.base_url if self.base_url is not None else self.project_root
 
 
-def has_protocol(location: str) -> bool:
-    return _PROTOCOL.match(location) is not None
-
-
 def absolute(location: str) -> str:
     """A location as a URL that needs no base: local paths get ``file://``, which copick takes off again as it is."""
-    return location if has_protocol(location) else f"file://{location}"
+    return location if is_url(location) else f"file://{location}"
 
 
 def shown(url: str) -> str:
@@ -45,29 +50,84 @@ def shown(url: str) -> str:
     return url.removeprefix("file://")
 
 
-def places(
-    table: pd.DataFrame, roots: Mapping[str, Root], *, operation: str, source_base: str | None, publication: Publication
-) -> pd.Series:
-    """The absolute place of every row of one layer: where its data lies when the Croissant is read.
+def place_of(root: Root, source_base: str | None, output_url: str | None) -> str:
+    """Where a root lies when the Croissant is read, as a URL without a trailing slash: at a URL of its own; or, if it
+    is the primary one, at the source's ``base_url`` or else the output's; or where it is now.
 
-    A root with a URL of its own has that; the primary root has the source's ``base_url`` or, in an export layer, the
-    output's; any other root has its own location.
+    Args:
+        root: A root of a source.
+        source_base: The recipe's ``base_url`` of the source.
+        output_url: The URL of the output for layers that export, ``None`` for others.
     """
-    bases: dict[str, str] = {}
-    for key, root in roots.items():
-        base = root.base_url
-        if base is None and root.primary:
-            base = source_base or (publication.base_url if operation == "export" else None)
-        bases[key] = base or root.location.uri
-    absolute_rows = table["root"] == ""
-    prefixes = table["root"].map({k: b.rstrip("/") + "/" for k, b in bases.items()} | {"": ""}).astype("str")
-    paths = table["path"]
-    return (prefixes + paths).where(~absolute_rows, paths).astype("str")
+    base = root.base_url
+    if base is None and root.primary:
+        base = source_base or output_url
+    return (base or root.location.uri).rstrip("/")
 
 
-def relative(urls: pd.Series, anchor: str) -> pd.Series:
-    """URLs relative to an anchor where they lie below it, otherwise as they are."""
-    prefix = anchor.removeprefix("file://").rstrip("/") + "/"
-    bare = urls if has_protocol(prefix) else urls.str.removeprefix("file://")
-    inside = bare.str.startswith(prefix)
-    return bare.str.slice(len(prefix)).where(inside, urls).astype("str")
+def places(rows: pd.DataFrame, roots: Mapping[str, str]) -> pd.Series:
+    """The absolute place of every row, given the place of every root."""
+    prefixes = rows["root"].map({**{key: f"{place}/" for key, place in roots.items()}, "": ""}).astype("str")
+    return (prefixes + rows["path"]).astype("str")
+
+
+def is_below(places: pd.Series, anchor: str) -> pd.Series:
+    """Which places lie below an anchor."""
+    return places.str.startswith(f"{absolute(anchor).rstrip('/')}/")
+
+
+def relative(places: pd.Series, anchor: str) -> pd.Series:
+    """Places relative to an anchor where they lie below it, otherwise as they are."""
+    prefix = f"{absolute(anchor).rstrip('/')}/"
+    return places.str.slice(len(prefix)).where(places.str.startswith(prefix), places).astype("str")
+
+
+def urls(rows: pd.DataFrame, places: pd.Series, anchor: str | None, *, keep: bool) -> pd.Series:
+    """What the rows' ``url`` says.
+
+    Args:
+        rows: Rows of one layer. Those whose ``root`` is empty are somebody's URLs already and never encoded again.
+        places: Their absolute places.
+        anchor: Rows below it are relative to it; ``None`` leaves all of them absolute.
+        keep: Whether somebody's URLs stay absolute wherever they lie.
+    """
+    ours = rows["root"] != ""
+    found = places if anchor is None else relative(places, anchor)
+    if keep:
+        found = found.where(ours, places)
+    odd = found.str.contains(UNFIT_FOR_THE_WEB, regex=True) & places.str.startswith(_WEB)
+    if not odd.any():
+        return found
+    encoded = places[odd & ours].map(_encoded)
+    return found.where(~odd, places).where(~(odd & ours), encoded.reindex(found.index)).astype("str")
+
+
+def _encoded(place: str) -> str:
+    match = _HOST.match(place)
+    assert match is not None, "only places on the web are encoded"
+    return match.group() + percent_encoded(place[match.end() :])
+
+
+def expected_by_copick(artifact: str, table: pd.DataFrame) -> pd.Series:
+    """Where copick looks for each artifact below the base URL when it goes by names alone, as it does without an
+    overlay for everything but picks."""
+    by_type = ARTIFACTS[artifact].places
+    if len(by_type) == 1:
+        return _filled_in(by_type[""], table)
+    found = pd.Series("", index=table.index, dtype="str")
+    for kind, place in by_type.items():
+        of_kind = table["segmentation_type"] == kind
+        found = found.where(~of_kind, _filled_in(place, table))
+    return found
+
+
+def _filled_in(place: str, table: pd.DataFrame) -> pd.Series:
+    """A format over the columns of a table, filled in for every row."""
+    text = pd.Series("", index=table.index, dtype="str")
+    for literal, column, form, _ in Formatter().parse(place):
+        text = text + literal
+        if column is not None:
+            values = table[column]
+            shown = {v: format(v, form or "") for v in values.unique()}
+            text = text + values.map(shown).astype("str")
+    return text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
 from croissant_recipes.language import portal_schema, selectors, templates
 from croissant_recipes.language.check_splits import split_rules
 from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
@@ -155,7 +155,7 @@ class _LayerChecker:
         if self.layer.operation == "append" and not self._names("others"):
             self._report(
                 Code.UNNAMED_TYPES,
-                f"the layer {'also ' * (unnamed != [*self._held()])}appends all {_joined(unnamed)}",
+                f"the layer {'also ' * (unnamed != [*self._held()])}appends all {joined(unnamed)}",
                 self.document.key_span(*self.path, "append"),
                 "write `others: exclude` to append only what is named, or `others: include` if that is meant",
                 warn=True,
@@ -181,7 +181,7 @@ class _LayerChecker:
                     Code.ARTIFACT_TYPE,
                     f"{self.layer.source!r} is a {kind.name} source, and the {kind.name} has no {what}",
                     self.document.key_span(*self.path, artifact),
-                    f"remove it; the {kind.name} has {_joined(kind.types)}",
+                    f"remove it; the {kind.name} has {joined(kind.types)}",
                 )
 
     def _held(self) -> tuple[str, ...]:
@@ -258,7 +258,3 @@ class _LayerChecker:
             place.at(*bad.span()),
             f"write {good!r}" if good else "use letters, digits, '-' and '.'",
         )
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

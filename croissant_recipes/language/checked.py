@@ -88,7 +88,7 @@ class LayerSpec:
 
     Attributes:
         index: Position in the recipe, from 0.
-        operation: ``export`` or ``append``.
+        operation: ``export`` or ``append``, or ``base`` for what a recipe starts from.
         source: Name of the source.
         filters: One for every artifact type.
         rename_tomo_types, rename_objects: New names by the source's names.
@@ -112,8 +112,13 @@ class LayerSpec:
     span: Span | None = None
 
     @property
+    def number(self) -> int:
+        """As messages and rows name it: from 1, and 0 for the base."""
+        return self.index + 1
+
+    @property
     def label(self) -> str:
-        return f"layer {self.index + 1} ({self.operation} {self.source})"
+        return f"layer {self.number} ({self.operation} {self.source})" if self.number else "the base"
 
 
 @dataclass(frozen=True)

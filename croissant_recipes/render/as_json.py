@@ -1,4 +1,4 @@
-"""Plans as JSON: versioned, sorted, complete."""
+"""Reports as JSON: versioned, sorted, complete."""
 
 from __future__ import annotations
 
@@ -7,59 +7,55 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from croissant_recipes.api import Planned
-from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.compiler.planner import Plan, Resolution
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
+from croissant_recipes.report import LayerReport, Report
 from croissant_recipes.schema import ARTIFACTS
 
 FORMAT = 1
 """Version of the document; a change that a reader could notice raises it."""
 
 
-def planned(results: Sequence[Planned]) -> str:
+def reports(of_recipes: Sequence[Report]) -> str:
     """Plans, or what ``build`` did."""
-    return _dump({"format": FORMAT, "kind": "plan", "recipes": [_planned(r) for r in results]})
+    return _dump({"format": FORMAT, "kind": "plan", "recipes": [_report(r) for r in of_recipes]})
 
 
 def _dump(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def _planned(result: Planned) -> dict[str, Any]:
+def _report(report: Report) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "path": result.path,
-        "ok": result.ok,
-        "written": result.written,
-        "output": result.output.place if result.output else None,
-        "diagnostics": [d.to_json() for d in result.diagnostics],
+        "path": report.path,
+        "ok": report.ok,
+        "verdict": report.verdict.value,
+        "written": report.written,
+        "output": report.output,
+        "diagnostics": [d.to_json() for d in report.findings],
     }
-    if result.plan is not None:
-        plan = result.plan
+    if report.has_plan:
         document |= {
-            "name": plan.checked.recipe.name,
-            "base_url": plan.publication.base_url,
-            "layers": [_layer(plan.resolution, i) for i in range(len(plan.resolution.layers))],
-            "objects": plan.content.config["pickable_objects"],
-            "splits": _splits(plan),
-            "rows": {name: len(table) for name, table in plan.content.tables.items()},
+            "name": report.name,
+            "base_url": report.base_url,
+            "layers": [_layer(layer) for layer in report.layers],
+            "objects": list(report.objects),
+            "splits": {name: list(runs) for name, runs in (report.runs_of_splits or {}).items()},
+            "rows": dict(report.rows or {}),
         }
-    if result.prepared is not None:
-        document["changes"] = _changes(result.prepared.changes)
+    if report.changes is not None:
+        document["changes"] = _changes(report.changes)
     return document
 
 
-def _layer(resolution: Resolution, index: int) -> dict[str, Any]:
-    layer: LayerRows = resolution.layers[index]
-    position = index + resolution.shift
+def _layer(layer: LayerReport) -> dict[str, Any]:
     return {
-        "index": layer.spec.index,
-        "operation": layer.spec.operation,
-        "source": layer.spec.source,
+        "index": layer.number - 1,
+        "operation": layer.operation,
+        "source": layer.source,
         "selectors": [asdict(s) for s in layer.selectors],
         "renames": [asdict(r) for r in layer.renames],
-        "run_names": dict(layer.run_names or {}),
+        "run_names": dict(layer.run_names),
         "collisions": [
             {
                 "artifact": c.artifact,
@@ -69,24 +65,18 @@ def _layer(resolution: Resolution, index: int) -> dict[str, Any]:
             }
             for c in layer.collisions
         ],
-        "adds": dict(resolution.merged.added[position]),
+        "adds": dict(layer.adds),
         "replaces": [
             {
                 "artifact": r.artifact,
-                "layer": None if resolution.base and r.earlier == 0 else r.earlier - resolution.shift,
+                "layer": r.earlier - 1 if r.earlier else None,
                 "keys": [_plain(dict(zip(ARTIFACTS[r.artifact].key, key, strict=True))) for key in r.keys],
             }
-            for r in resolution.merged.replacements
-            if r.later == position
+            for r in layer.replaces
         ],
-        "shadowed": {r.artifact: len(r.keys) for r in resolution.merged.replacements if r.earlier == position},
-        "requests": [asdict(r) for r in layer.inventory.requests],
+        "shadowed": dict(layer.shadowed),
+        "requests": [asdict(r) for r in layer.requests],
     }
-
-
-def _splits(plan: Plan) -> dict[str, list[str]]:
-    runs = plan.content.tables["runs"]
-    return {name: sorted(runs["name"][runs["split"] == name]) for name in plan.content.splits}
 
 
 def _changes(changes: Changes) -> dict[str, Any]:
@@ -114,4 +104,5 @@ def _pair(old: Any, new: Any) -> dict[str, Any]:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
+    """Values as JSON has them; a number that is not known is ``None``."""
+    return {k: None if v != v else v.item() if hasattr(v, "item") else v for k, v in row.items()}

@@ -1,83 +1,78 @@
-"""Results as plain text."""
+"""Reports as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from croissant_recipes.api import Planned
-from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Replacement
-from croissant_recipes.compiler.planner import Plan, Resolution
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.render.checks import count
-from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.report import LayerReport, Report, Verdict
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 _ROWS_SHOWN = 10
 
 
-def planned(result: Planned, *, verbose: bool) -> str:
+def planned(report: Report, *, verbose: bool) -> str:
     """A plan: what each layer does, and what would change."""
-    if result.plan is None:
+    if not report.has_plan:
         return ""
-    lines = [f"Plan of {result.path} ({result.plan.checked.recipe.name})", ""]
-    lines += _layers(result.plan, verbose=verbose)
-    lines += _splits(result.plan)
-    if result.prepared is not None:
-        lines += _changes(result.prepared.changes, verbose=verbose)
+    lines = [f"Plan of {report.path} ({report.name})", ""]
+    lines += _layers(report, verbose=verbose)
+    lines += _splits(report)
+    if report.changes is not None:
+        lines += _changes(report.changes, verbose=verbose)
     return "\n".join(lines)
 
 
 def _of(n: int, name: str) -> str:
-    """``1 mesh``, ``2 voxel spacings``. Picks come in sets, which have no word of their own."""
-    one = {"meshes": "mesh", "picks": "picks"}.get(name, name.removesuffix("s"))
-    return count(n, one.replace("_", " "), name.replace("_", " "))
+    """``1 mesh``, ``2 voxel spacings``, of a type of artifact or a record set."""
+    known = ARTIFACTS.get(name)
+    one = known.one if known else name.removesuffix("s").replace("_", " ")
+    return count(n, one, known.many if known else name.replace("_", " "))
 
 
-def _layers(plan: Plan, *, verbose: bool) -> Iterator[str]:
-    resolution = plan.resolution
-    if resolution.base is not None:
-        rows = sum(len(t) for t in resolution.base.inventory.tables.values())
-        yield f"base {plan.checked.recipe.base}: {count(rows, 'row')}"
-    for i, layer in enumerate(resolution.layers):
-        yield f"{layer.spec.label}: {_adds(resolution, i + resolution.shift)}"
-        yield from _layer(layer, resolution, i + resolution.shift, verbose=verbose)
-    yield ""
+def _layers(report: Report, *, verbose: bool) -> Iterator[str]:
+    if report.base is not None:
+        yield f"base {report.base}: {count(report.base_rows, 'row')}"
+    for layer in report.layers:
+        yield f"{layer.label}: {_adds(layer)}"
+        yield from _layer(layer, report, verbose=verbose)
+    if report.base is not None or report.layers:
+        yield ""
 
 
-def _adds(resolution: Resolution, position: int) -> str:
-    added = resolution.merged.added[position]
-    parts = [_of(n, artifact) for artifact, n in added.items() if n]
+def _adds(layer: LayerReport) -> str:
+    parts = [_of(n, artifact) for artifact, n in layer.adds.items() if n]
     return "adds " + ", ".join(parts) if parts else "adds nothing"
 
 
-def _layer(layer: LayerRows, resolution: Resolution, position: int, *, verbose: bool) -> Iterator[str]:
+def _layer(layer: LayerReport, report: Report, *, verbose: bool) -> Iterator[str]:
     for s in layer.selectors:
         verb = "leaves out" if s.role == "exclude" else "selects"
         yield f"  {s.artifact} {s.text!r} {verb} {s.matched:,}"
     for r in layer.renames:
         yield f"  renames {r.old} to {r.new} ({count(r.rows, 'row')})"
-    names = layer.run_names or {}
-    for old, new in list(names.items())[: None if verbose else 3]:
+    for old, new in list(layer.run_names.items())[: None if verbose else 3]:
         yield f"  names run {old} {new}"
-    if len(names) > 3 and not verbose:
-        yield f"  and {count(len(names) - 3, 'more run')}"
+    if len(layer.run_names) > 3 and not verbose:
+        yield f"  and {count(len(layer.run_names) - 3, 'more run')}"
     for c in layer.collisions:
         key = ", ".join(str(v) for v in c.key.values())
         chosen = "not resolved" if c.kept is None else f"row {c.kept + 1} of {len(c.rows)} kept"
         yield f"  collision in {c.artifact}: {key} ({chosen})"
-    for replacement in resolution.merged.replacements:
-        if replacement.later == position:
-            yield from _replacement(replacement, resolution, verbose=verbose)
+    for replacement in layer.replaces:
+        yield from _replacement(replacement, report, verbose=verbose)
     if verbose:
-        for request in layer.inventory.requests:
+        for request in layer.requests:
             cached = f", from cache ({request.age_seconds or 0:.0f} s old)" if request.cached else ""
             yield f"  request {request.what}: {count(request.rows, 'row')}, {count(request.bytes, 'byte')}{cached}"
 
 
-def _replacement(replacement: Replacement, resolution: Resolution, *, verbose: bool) -> Iterator[str]:
-    earlier = resolution.label_at(replacement.earlier)
+def _replacement(replacement: Replacement, report: Report, *, verbose: bool) -> Iterator[str]:
+    earlier = (report.labels or {})[replacement.earlier]
     yield f"  replaces {_of(len(replacement.keys), replacement.artifact)} of {earlier}"
     for key in replacement.keys[: None if verbose else 3]:
         yield f"    {', '.join(map(str, key))}"
@@ -85,13 +80,11 @@ def _replacement(replacement: Replacement, resolution: Resolution, *, verbose: b
         yield f"    and {len(replacement.keys) - 3:,} more"
 
 
-def _splits(plan: Plan) -> Iterator[str]:
-    runs = plan.content.tables["runs"]
-    counts = runs["split"].value_counts()
-    named = {str(k): int(n) for k, n in counts.items() if k}
+def _splits(report: Report) -> Iterator[str]:
+    named = {name: len(runs) for name, runs in (report.runs_of_splits or {}).items()}
     if named:
-        parts = [f"{name} {named[name]:,}" for name in sorted(named)]
-        without = len(runs) - sum(named.values())
+        parts = [f"{name} {n:,}" for name, n in named.items()]
+        without = report.runs - sum(named.values())
         yield "splits: " + ", ".join([*parts, *([f"none {without:,}"] if without else [])])
         yield ""
 
@@ -139,15 +132,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def built(result: Planned) -> str:
+def built(report: Report) -> str:
     """One line on what a build did."""
-    assert result.prepared is not None
-    changes = result.prepared.changes
-    rows = [_of(len(t), name) for name, t in _tables(result).items() if len(t)]
-    what = "Up to date" if changes.exists and not changes else "Built"
-    return f"{what}: {result.metadata_url} ({', '.join(rows) or 'empty'})"
-
-
-def _tables(result: Planned) -> dict[str, Any]:
-    assert result.prepared is not None
-    return dict(result.prepared.content.tables)
+    rows = [_of(n, name) for name, n in (report.rows or {}).items() if n]
+    what = "Up to date" if report.verdict is Verdict.UP_TO_DATE else "Built"
+    return f"{what}: {report.metadata_url} ({', '.join(rows) or 'empty'})"

@@ -1,0 +1,184 @@
+"""What there is to say of a recipe that was planned or built, as one value.
+
+Text and JSON are formatters of it (``render``): they decide nothing. It holds no clock, no credential and nothing that
+differs between two runs over the same sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from croissant_recipes.building import Prepared
+from croissant_recipes.compiler.collisions import Collision
+from croissant_recipes.compiler.layers import LayerRows, RenameReport, SelectorReport
+from croissant_recipes.compiler.merging import Replacement
+from croissant_recipes.compiler.planner import Plan, Resolution
+from croissant_recipes.croissant.diff import Changes
+from croissant_recipes.diagnostics import Diagnostic, errors
+from croissant_recipes.sources.base import Request
+from croissant_recipes.writing import Output
+
+
+class Verdict(StrEnum):
+    """What it came to."""
+
+    STOPPED = "stopped"
+    NEW = "new"
+    CHANGES = "changes"
+    UP_TO_DATE = "up to date"
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What one layer did.
+
+    Attributes:
+        number: As messages name it, from 1.
+        label: ``layer 2 (append lab)``.
+        operation, source: As the recipe has them.
+        selectors, renames, run_names, collisions: See ``LayerRows``.
+        adds: How many rows it brought that were not there before, by artifact type.
+        replaces: The rows of earlier layers that it replaced.
+        shadowed: How many of its rows later layers replaced, by artifact type.
+        requests: What was asked of a server for it.
+    """
+
+    number: int
+    label: str
+    operation: str
+    source: str
+    selectors: tuple[SelectorReport, ...]
+    renames: tuple[RenameReport, ...]
+    run_names: Mapping[str, str]
+    collisions: tuple[Collision, ...]
+    adds: Mapping[str, int]
+    replaces: tuple[Replacement, ...]
+    shadowed: Mapping[str, int]
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to say of one recipe.
+
+    Attributes:
+        path: The recipe file, as given.
+        verdict: What it came to.
+        findings: Everything found, in file order.
+        output: The place of the Croissant, as it can be shown.
+        metadata_url: Where its ``metadata.json`` lies.
+        written: Whether it was written.
+        name: The recipe's name; with what follows, ``None`` or empty where there is no plan.
+        base: The Croissant that it starts from, as the recipe names it.
+        base_rows: How many rows that holds.
+        base_url: ``copick:baseUrl``.
+        layers: What each layer did, in order.
+        labels: How messages name every layer, the base too, by number.
+        rows: How many rows each record set has.
+        runs_of_splits: The runs of each split, sorted.
+        runs: How many runs there are.
+        objects: The pickable objects.
+        changes: How it differs from what is there, ``None`` where that could not be said.
+    """
+
+    path: str
+    verdict: Verdict
+    findings: tuple[Diagnostic, ...]
+    output: str | None
+    metadata_url: str | None
+    written: bool
+    name: str | None = None
+    base: str | None = None
+    base_rows: int = 0
+    base_url: str | None = None
+    layers: tuple[LayerReport, ...] = ()
+    labels: Mapping[int, str] | None = None
+    rows: Mapping[str, int] | None = None
+    runs_of_splits: Mapping[str, tuple[str, ...]] | None = None
+    runs: int = 0
+    objects: tuple[Mapping[str, Any], ...] = ()
+    changes: Changes | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not any(errors(self.findings))
+
+    @property
+    def has_plan(self) -> bool:
+        return self.name is not None
+
+
+def make(
+    path: str,
+    plan: Plan | None,
+    prepared: Prepared | None,
+    output: Output | None,
+    findings: tuple[Diagnostic, ...],
+    *,
+    written: bool,
+) -> Report:
+    """The report of a recipe that was planned (``written`` is false) or built."""
+    place = output.place if output else None
+    url = f"{output.project_root}/Croissant/metadata.json" if output else None
+    bare = Report(path, _verdict(prepared, findings), findings, place, url, written)
+    if plan is None:
+        return bare
+    resolution, content = plan.resolution, (prepared.content if prepared else plan.content)
+    runs = plan.content.tables["runs"]
+    return Report(
+        path,
+        bare.verdict,
+        findings,
+        place,
+        url,
+        written,
+        name=plan.checked.recipe.name,
+        base=plan.checked.recipe.base,
+        base_rows=_held(resolution),
+        base_url=plan.publication.base_url,
+        layers=_layers(resolution),
+        labels={number: layer.spec.label for number, layer in resolution.layers.items()},
+        rows={name: len(table) for name, table in content.tables.items()},
+        runs_of_splits={s: tuple(sorted(runs["name"][runs["split"] == s])) for s in plan.content.splits},
+        runs=len(runs),
+        objects=tuple(plan.content.config["pickable_objects"]),
+        changes=prepared.changes if prepared else None,
+    )
+
+
+def _verdict(prepared: Prepared | None, findings: tuple[Diagnostic, ...]) -> Verdict:
+    if prepared is None or any(errors(findings)):
+        return Verdict.STOPPED
+    if not prepared.changes.exists:
+        return Verdict.NEW
+    return Verdict.CHANGES if prepared.changes else Verdict.UP_TO_DATE
+
+
+def _held(resolution: Resolution) -> int:
+    return sum(len(t) for t in resolution.base.inventory.tables.values()) if resolution.base else 0
+
+
+def _layers(resolution: Resolution) -> tuple[LayerReport, ...]:
+    replacements = tuple(resolution.merged.replacements())
+    return tuple(_layer(layer, resolution, replacements) for layer in resolution.of_recipe)
+
+
+def _layer(layer: LayerRows, resolution: Resolution, replacements: tuple[Replacement, ...]) -> LayerReport:
+    number = layer.spec.number
+    return LayerReport(
+        number,
+        layer.spec.label,
+        layer.spec.operation,
+        layer.spec.source,
+        layer.selectors,
+        layer.renames,
+        dict(layer.run_names or {}),
+        layer.collisions,
+        resolution.merged.added[number],
+        tuple(r for r in replacements if r.later == number),
+        {r.artifact: len(r.keys) for r in replacements if r.earlier == number},
+        layer.inventory.requests,
+    )
