@@ -9,9 +9,12 @@ from typing import Any
 from unittest import mock
 
 import cryoet_data_portal._client as portal_client
+import gql
 from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
 from copick.ops.croissant import append_croissant, export_croissant
 from copick.util.portal import objects_from_datasets
+
+from tests.portal_server.catalog import catalog
 
 RecordTables = dict[str, list[dict[str, str]]]
 
@@ -25,7 +28,7 @@ def copick_portal_root(url: str, dataset_ids: Sequence[int], tmp_path: Path) -> 
         tmp_path: Folder of the root's overlay.
     """
     # copick always asks the official client's default endpoint; there is no setting for another.
-    with mock.patch.object(portal_client, "DEFAULT_URL", url):
+    with mock.patch.object(portal_client, "DEFAULT_URL", url), mock.patch.object(portal_client, "GQLClient", _client):
         return CopickRootCDP(
             CopickConfigCDP(
                 name="Portal stand-in",
@@ -38,6 +41,11 @@ def copick_portal_root(url: str, dataset_ids: Sequence[int], tmp_path: Path) -> 
                 portal_cache=False,
             )
         )
+
+
+def _client(**arguments: Any) -> gql.Client:
+    """A GraphQL client over the schema that is parsed already: copick makes a new one for each thing that it asks."""
+    return gql.Client(**{**arguments, "schema": catalog().schema})
 
 
 def copick_export(root: CopickRootCDP, out: Path, **filters: Any) -> RecordTables:

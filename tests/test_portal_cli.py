@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,22 +186,6 @@ def test_offline_tells_collisions_with_their_authors(server: Server, folder: Pat
     again = run("plan", "-q", "--offline", "recipe.yaml", code=ExitCode.BLOCKED)
     assert again.stderr == first.stderr
     assert server.stats.requests == asked
-
-
-def test_two_processes_share_one_cache(folder: Path) -> None:
-    program = "from croissant_recipes.cli import main; main()"
-    with serve(TABLES, latency=0.05) as server:
-        recipe(folder, server)
-        # Both write every answer at about the same time.
-        command = [sys.executable, "-c", program, "build", "--refresh", "-q", "recipe.yaml", "--output"]
-        running = [subprocess.Popen([*command, name], cwd=folder, env=dict(os.environ)) for name in ("one", "two")]
-        assert [process.wait() for process in running] == [0, 0]
-    assert read(folder / "one") == read(folder / "two")
-    kept = [path for path in (folder.parent / "cache/portal").rglob("*") if path.is_file()]
-    assert len(kept) == server.stats.requests / 2
-    assert all(path.name.endswith(".json.z") and not path.name.startswith(".") for path in kept)
-    run("build", "--offline", "-q", "recipe.yaml")
-    assert read(folder / "out") == read(folder / "one")
 
 
 # Starting a recipe

@@ -171,23 +171,24 @@ def test_the_cache(usual: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert not any(request.cached for request in requests_of(without))
 
 
-def test_the_hash_seed(usual: Files, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from croissant_recipes.cli import main; main()",
-        "build",
-        "--quiet",
-        "recipe.yaml",
-    ]
-    with serve(TABLES, shuffle=7) as server:
-        running = []
-        for seed in ("1", "4711"):
-            folder = tmp_path / seed
-            folder.mkdir()
-            recipe(folder, server)
-            environment = {**os.environ, "PYTHONHASHSEED": seed, "CROISSANT_RECIPE_CACHE_DIR": str(folder / "cache")}
-            running.append((folder, subprocess.Popen(command, cwd=folder, env=environment)))
-        for folder, process in running:
-            assert process.wait() == 0
-            assert read(folder / "out") == usual
+def test_the_hash_seed_and_two_processes_that_share_one_cache(
+    usual: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "from croissant_recipes.cli import main; main()"
+    # Both write every answer at about the same time.
+    command = [sys.executable, "-c", program, "build", "--quiet", "--refresh", "recipe.yaml", "--output"]
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("CROISSANT_RECIPE_CACHE_DIR", str(cache))
+    with serve(TABLES, shuffle=7, latency=0.05) as server:
+        recipe(tmp_path, server)
+        running = [
+            subprocess.Popen([*command, seed], cwd=tmp_path, env={**os.environ, "PYTHONHASHSEED": seed})
+            for seed in ("1", "4711")
+        ]
+        assert [process.wait() for process in running] == [0, 0]
+    assert read(tmp_path / "1") == usual
+    assert read(tmp_path / "4711") == usual
+    kept = [path for path in (cache / "portal").rglob("*") if path.is_file()]
+    assert len(kept) == server.stats.requests / 2
+    assert all(path.name.endswith(".json.z") and not path.name.startswith(".") for path in kept)
+    assert files_of(build(tmp_path, server, cache="offline")) == usual

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,7 +83,13 @@ class Inventory:
 
 def empty_tables() -> dict[str, pd.DataFrame]:
     """An empty artifact table of every type."""
-    return {artifact: tables.artifacts(artifact) for artifact in ARTIFACT_TYPES}
+    return {artifact: _empty(artifact).copy() for artifact in ARTIFACT_TYPES}
+
+
+@cache
+def _empty(artifact: str) -> pd.DataFrame:
+    # Every layer starts with seven tables, and making one takes far longer than copying it.
+    return tables.artifacts(artifact)
 
 
 @dataclass(frozen=True)
