@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from croissant_recipes.api import Checked, Planned, build, check, load_recipe, plan
     from croissant_recipes.codes import Code, ExitCode
-    from croissant_recipes.croissant.reading import from_croissant
     from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+    from croissant_recipes.opening.project import from_croissant
     from croissant_recipes.options import Options
 
 __version__ = "0.1.0"
@@ -40,7 +40,7 @@ _HOMES = {
     "codes": ("Code", "ExitCode"),
     "diagnostics": ("Diagnostic", "DiagnosticError", "Severity", "Span"),
     "options": ("Options",),
-    "croissant.reading": ("from_croissant",),
+    "opening.project": ("from_croissant",),
 }
 
 

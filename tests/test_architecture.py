@@ -19,7 +19,7 @@ LAYERS = (
     {"access"},
     {"language"},
     {"croissant"},
-    {"sources", "writing"},
+    {"sources", "writing", "opening"},
     {"compiler"},
     {"planning", "starter"},
     {"building"},

@@ -207,6 +207,19 @@ def _described(outline: str) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
+SPLIT_TERMS: Mapping[str, Any] = {
+    "cr": mlc.Rdf().context["cr"],
+    "key": mlc.Rdf().context["key"],
+    "wd": _TERMS["wd"],
+}
+"""Terms of the context that ``splits_record_set`` uses and a manifest of copick's may lack."""
+
+
+def splits_record_set(names: Sequence[str]) -> dict[str, Any]:
+    """The record set that lists splits, for a manifest that is there already."""
+    return _record_set_json(_splits(_context({}), names))
+
+
 def _context(dataset: Mapping[str, Any]) -> Any:
     ctx = mlc.Context(conforms_to=CONFORMS_TO, is_live_dataset=dataset.get("is_live_dataset") or None)
     ctx.rdf = mlc.Rdf(context={**mlc.Rdf().context, **_TERMS})

@@ -1,0 +1,206 @@
+# mypy: disable-error-code="misc"
+# (copick is untyped, and its root is subclassed)
+"""Opening a Croissant as a copick project.
+
+copick reads the CSVs through mlcroissant, and so through pandas, which makes ``42`` of a run ``0042`` and nothing of a
+session ``NA``. The root made here is copick's own in what it lists and where it writes. It opens every artifact by the
+URL of its row, needs no place for a temporary file, checks the CSVs against the manifest, reads a remote Croissant that
+a build is replacing, and finds the rows of a run without going through those of all others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from croissant_recipes.location import Location
+from croissant_recipes.opening import copick_adapter as adapter
+from croissant_recipes.opening.artifacts import DensityMap, Run
+from croissant_recipes.opening.row_index import RowIndex
+
+
+def from_croissant(
+    croissant_url: str,
+    overlay_root: str | None = None,
+    croissant_base_url: str | None = None,
+    overlay_fs_args: dict[str, Any] | None = None,
+    croissant_fs_args: dict[str, Any] | None = None,
+    static_fs_args: dict[str, Any] | None = None,
+    output_path: str | None = None,
+) -> CroissantProject:
+    """A copick root over a Croissant; the arguments are those of ``copick.from_croissant``.
+
+    Args:
+        croissant_url: Path or URL of ``metadata.json``.
+        overlay_root: Where to write. Without it, writes go to the project and to its Croissant.
+        croissant_base_url: Where the data lies, instead of ``copick:baseUrl``.
+        overlay_fs_args: fsspec keyword arguments for ``overlay_root``.
+        croissant_fs_args: fsspec keyword arguments for the manifest and the CSVs.
+        static_fs_args: fsspec keyword arguments for the data.
+        output_path: Where to write the copick config that opens this Croissant, if anywhere.
+
+    Raises:
+        FileNotFoundError: If the manifest, or a CSV that it names, is not there.
+        ValueError: If the manifest is not JSON, a CSV cannot be read, or its SHA-256 is not the manifest's.
+    """
+    config = adapter.CopickConfigMLCroissant(
+        pickable_objects=[],
+        croissant_url=croissant_url,
+        croissant_base_url=croissant_base_url,
+        overlay_root=overlay_root,
+        overlay_fs_args=overlay_fs_args or {},
+        croissant_fs_args=croissant_fs_args or {},
+        static_fs_args=static_fs_args or {},
+    )
+    root = CroissantProject(config)
+    if output_path:
+        root.save_config(output_path)
+    return root
+
+
+class CroissantProject(adapter.AdaptedRoot):
+    """copick's root of a Croissant, over exact rows."""
+
+    run_class = Run
+    object_class = DensityMap
+    index: RowIndex
+
+    def __init__(self, config: adapter.CopickConfigMLCroissant) -> None:
+        index = RowIndex.from_url(
+            config.croissant_url,
+            base_url_override=config.croissant_base_url,
+            fs_args=config.croissant_fs_args or {},
+            static_fs_args=config.static_fs_args or {},
+        )
+        _configure(config, index.config_block)
+        self._new: set[tuple[Any, ...]] = set()
+        super().__init__(config, index)
+
+    def overlay_args(self) -> dict[str, Any]:
+        return {**_for_folders(self.config.overlay_root), **(self.config.overlay_fs_args or {})}
+
+    def fs_for_project(self) -> Any:
+        local = _for_folders(self.index.base_url)
+        return self.index.places.open(self.index.base_url, **{**local, **self.index.static_fs_args} if local else {})[0]
+
+    # Saving
+
+    @property
+    def place_to_write(self) -> str:
+        """What is in front of the path of everything that is saved."""
+        return str(self.overlay_base_url or self.index.base_url)
+
+    @cached_property
+    def reason_against_data(self) -> str | None:
+        """Without an overlay: why no data can be saved, in words, if so."""
+        base = Location.parse(self.index.base_url)
+        use = "open the Croissant with an overlay_root"
+        if not self.index.writable:
+            return f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to: {use}"
+        if base.is_web or self.index.places.arguments(base).get("anon"):
+            return f"the project's data is in {base}, which is read-only: {use}"
+        if base.is_local and os.path.exists(base.path) and not os.access(base.path, os.W_OK):
+            return f"there is no permission to write in {base}: {use}"
+        return None
+
+    def assert_writable(self) -> None:
+        """Raises ``PermissionError`` if no data can be saved."""
+        if self.mode == "A" and self.reason_against_data is not None:
+            raise PermissionError(f"nothing can be saved: {self.reason_against_data}")
+
+    def assert_unused(self, folder: str, but: Mapping[str, Any]) -> None:
+        """Raises ``PermissionError`` if a folder that is to be deleted has data of others.
+
+        Args:
+            folder: The folder, relative to the project.
+            but: What rows have that are no others.
+        """
+        if self.mode == "B":
+            return
+        for record_set, row in self.index.below(folder):
+            if any(row.get(k) != v for k, v in but.items()):
+                raise PermissionError(f"{folder} cannot be deleted: a row of {record_set} has its data in {row['url']}")
+
+    def take_for_new(self, artifact: Any) -> Any:
+        """Notes that an artifact was made with this root: its store may be made whenever it is asked for."""
+        self._new.add(_name(artifact))
+        return artifact
+
+    def is_new(self, artifact: Any) -> bool:
+        return _name(artifact) in self._new
+
+    def forget(self, artifact: Any) -> None:
+        """Notes that an artifact was deleted."""
+        self._new.discard(_name(artifact))
+
+    def new_run(self, *args: Any, **kwargs: Any) -> Any:
+        return self.making("runs", super().new_run, *args, **kwargs)
+
+    def new_object(self, *args: Any, **kwargs: Any) -> Any:
+        return self.take_for_new(super().new_object(*args, **kwargs))
+
+    # Splits
+
+    def set_splits(self, mapping: Mapping[str, Iterable[str]], *, clear_existing: bool = False) -> None:
+        """Puts runs into splits, all or none of them.
+
+        Args:
+            mapping: The runs of each split.
+            clear_existing: Whether all other runs leave their splits.
+
+        Raises:
+            KeyError: If the Croissant does not have a run.
+            ValueError: If a run is in two splits, or a split's name reads as a number.
+            PermissionError: If the Croissant cannot be written to.
+        """
+        splits: dict[str, str] = {}
+        for split, runs in mapping.items():
+            for run in runs:
+                if splits.setdefault(run, split) != split:
+                    raise ValueError(f"run {run!r} is in the splits {splits[run]!r} and {split!r}")
+        cleared = dict.fromkeys(self.index.runs_by_name, "") if clear_existing else {}
+        self.assign_splits({**cleared, **splits})
+
+    def clear_splits(self, runs: Iterable[str] | None = None) -> None:
+        """Takes runs, or all runs, out of their splits. Raises as ``set_splits``."""
+        self.assign_splits(dict.fromkeys(self.index.runs_by_name if runs is None else runs, ""))
+
+    def assign_splits(self, splits: Mapping[str, str]) -> None:
+        """Gives each run a split, the empty one being none. Raises as ``set_splits``."""
+        if self.mode == "B":
+            raise PermissionError("the splits are of the Croissant, which is read-only beside an overlay")
+        if not self.index.writable:
+            raise PermissionError(f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to")
+        for split in set(splits.values()):
+            _check_split(split)
+        self.index.assign_splits(splits)
+
+
+def _check_split(name: str) -> None:
+    if name and not name.strip():
+        raise ValueError(f"{name!r} is no name for a split")
+    try:
+        float(name)
+    except ValueError:
+        return
+    raise ValueError(f"split name {name!r} reads as a number, and copick cannot open a Croissant that has it")
+
+
+def _name(artifact: Any) -> tuple[Any, ...]:
+    return (artifact.record_set, *artifact.key.values())
+
+
+def _for_folders(place: str) -> dict[str, Any]:
+    """Zarr stores need the folders of their chunks made, which only the local file system has to be told."""
+    return {"auto_mkdir": True} if Location.parse(place).is_local else {}
+
+
+def _configure(config: adapter.CopickConfigMLCroissant, block: Mapping[str, Any]) -> None:
+    """What the Croissant says of the project, over what the config says, except for objects that the config lists."""
+    for key in ("name", "description", "version", "user_id", "session_id"):
+        if block.get(key) is not None:
+            setattr(config, key, block[key])
+    if not config.pickable_objects:
+        config.pickable_objects = [adapter.PickableObject(**each) for each in block.get("pickable_objects", [])]

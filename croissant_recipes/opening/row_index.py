@@ -1,0 +1,225 @@
+"""The rows of an opened Croissant: read as text, checked against the manifest, found by run and by key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from fsspec.implementations.local import LocalFileSystem
+
+from croissant_recipes.access import open_filesystem
+from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
+from croissant_recipes.location import Location
+from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row
+from croissant_recipes.opening.row_places import RowPlaces
+from croissant_recipes.schema import RECORD_SETS, RecordSet
+
+_SPLITS_ID = "copick/splits"
+_OF_RUNS = frozenset(r.name for r in RECORD_SETS.values() if "run" in r.columns)
+_READ_ONLY_PROTOCOLS = frozenset({"http", "https", "github", "zip", "tar", "data"})
+
+
+def _file_object(document: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    return next((entry for entry in document.get("distribution", []) if entry.get("@id") == id_), {})
+
+
+def _rows(record_set: RecordSet, table: pd.DataFrame) -> list[Row]:
+    """Rows as copick's index holds them: nothing is ``None``."""
+    columns = []
+    for column in record_set.columns:
+        values = table[column].tolist()
+        if column in record_set.floats:
+            values = [None if v != v else v for v in values]
+        elif column in record_set.texts:
+            values = [v or None for v in values]
+        columns.append(values)
+    return [dict(zip(record_set.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+@dataclass
+class RowIndex(AdaptedIndex):
+    """copick's index of a Croissant, with exact rows that are found without going through those of all runs."""
+
+    location: Location = field(kw_only=True)
+    fs_args: dict[str, Any] = field(kw_only=True)
+    by_run: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    places: RowPlaces = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = RowPlaces(self.base_url, self.static_fs_args)
+
+    @classmethod
+    def from_url(
+        cls,
+        croissant_url: str,
+        *,
+        base_url_override: str | None = None,
+        fs_args: dict[str, Any] | None = None,
+        static_fs_args: dict[str, Any] | None = None,
+    ) -> RowIndex:
+        """As copick's, with the same arguments."""
+        location = Location.parse(croissant_url)
+        stored = read_croissant(location, fs_args)
+        fs, path = open_filesystem(location, fs_args or {})
+        base_url = base_url_override or stored.manifest.get("copick:baseUrl") or _project_root(croissant_url)
+        index = cls(
+            doc=dict(stored.manifest),
+            croissant_dir=os.path.dirname(path),
+            croissant_fs=fs,
+            base_url=_without_end(base_url),
+            static_fs_args=dict(static_fs_args or {}),
+            _metadata_path=path,
+            location=location,
+            fs_args=dict(fs_args or {}),
+        )
+        index._take(stored)
+        return index
+
+    def read(self) -> None:
+        self._take(read_croissant(self.location, self.fs_args))
+
+    def _take(self, stored: StoredCroissant) -> None:
+        self.doc = dict(stored.manifest)
+        self.config_block = dict(stored.config)
+        # What is written beside staged files would be lost when they take their places.
+        self.writable = not stored.staged and _is_writable(self.croissant_fs, self.croissant_dir)
+        self.by_run = {}
+        for record_set in RECORD_SETS.values():
+            rows = _rows(record_set, stored.tables[record_set.name])
+            target = self.rows(record_set.name)
+            if record_set.name == "runs":
+                target.clear()
+                target.update({row["name"]: row for row in rows if row["name"]})
+            else:
+                target[:] = rows
+
+    # Finding
+
+    def resolve_url(self, url_value: str, **fs_args: Any) -> tuple[Any, str]:
+        """The filesystem of a row's URL, and the path in it."""
+        return self.places.open(self.places.absolute(url_value), **fs_args)
+
+    def of_run(self, record_set: str, run: str) -> list[Row]:
+        """The rows of one run, in order; the rows of all runs are sorted by run once after each change."""
+        groups = self.by_run.get(record_set)
+        if groups is None:
+            groups = {}
+            for row in self.rows(record_set):
+                groups.setdefault(row.get("run"), []).append(row)
+            self.by_run[record_set] = groups
+        return groups.get(run, [])
+
+    def find(self, record_set: str, key: Mapping[str, Any]) -> Row | None:
+        """The first row with a key."""
+        rows = self.of_run(record_set, key["run"]) if record_set in _OF_RUNS else self.rows(record_set)
+        return next((row for row in rows if all(row.get(k) == v for k, v in key.items())), None)
+
+    def below(self, folder: str) -> Iterable[tuple[str, Row]]:
+        """Rows whose data is in a folder of the project, with their record sets."""
+        here = Location.parse(self.places.absolute(folder))
+        for record_set in RECORD_SETS.values():
+            if "url" not in record_set.columns:
+                continue
+            for row in self.rows(record_set.name):
+                # A relative URL that begins otherwise needs no closer look.
+                url = row["url"] or ""
+                if url.startswith(folder) or ("://" in url or ".." in url):
+                    place = Location.parse(self.places.absolute(url))
+                    if place.relative_to(here) is not None:
+                        yield record_set.name, row
+
+    # Changing
+
+    def add_row(self, recordset_id: str, row: Row) -> None:
+        with self.locked():
+            self.by_run.pop(recordset_id.removeprefix("copick/"), None)
+            super().add_row(recordset_id, row)
+
+    def remove_row(self, recordset_id: str, key: Row) -> None:
+        with self.locked():
+            self.by_run.pop(recordset_id.removeprefix("copick/"), None)
+            super().remove_row(recordset_id, key)
+
+    def assign_splits(self, splits: Mapping[str, str]) -> None:
+        """Gives runs their splits, with one commit. ``KeyError`` if one is not there; then none is changed."""
+        with self.locked():
+            before = {name: self.runs_by_name[name].get("split") for name in splits}
+            try:
+                self._assign(splits)
+                if self.commits_at_once:
+                    self.commit()
+            except BaseException:
+                self._assign(before)
+                raise
+
+    def _assign(self, splits: Mapping[str, str | None]) -> None:
+        for name, split in splits.items():
+            self.runs_by_name[name]["split"] = split
+        self.mark_dirty("copick/runs")
+
+    def declared(self, record_set: str) -> None:
+        """Takes out of the manifest what is no longer so once a CSV is rewritten: a size, a Parquet that has the old
+        rows, splits that no run is in."""
+        schema = RECORD_SETS[record_set]
+        _file_object(self.doc, schema.file_object_id).pop("contentSize", None)
+        replaced = set()
+        for described in _record_set(self.doc, schema.id)["field"]:
+            source = described["source"]["fileObject"]
+            if source["@id"] != schema.file_object_id:
+                replaced.add(source["@id"])
+                described["source"]["fileObject"] = {"@id": schema.file_object_id}
+        self.doc["distribution"] = [e for e in self.doc["distribution"] if e.get("@id") not in replaced]
+        if record_set == "runs":
+            self._declare_splits()
+
+    def _declare_splits(self) -> None:
+        """Lists the splits that runs are in, and lets their column refer to the list. Without a record the reference
+        would leave the runs unreadable, so both are there or neither is."""
+        names = self.get_all_splits()
+        described = _record_set(self.doc, _SPLITS_ID)
+        listed = [record[f"{_SPLITS_ID}/name"] for record in described.get("data", [])]
+        ordered = [*(n for n in listed if n in names), *sorted(n for n in names if n not in listed)]
+        column = next(f for f in _record_set(self.doc, "copick/runs")["field"] if f["@id"] == "copick/runs/split")
+        if ordered:
+            # mlcroissant takes its time to be imported.
+            from croissant_recipes.croissant.manifest import SPLIT_TERMS, splits_record_set
+
+            made = splits_record_set(ordered)
+            if described:
+                described["data"] = made["data"]
+            else:
+                self.doc["recordSet"].append(made)
+            column["references"] = {"field": {"@id": f"{_SPLITS_ID}/name"}}
+            context = self.doc.get("@context")
+            if isinstance(context, dict):
+                self.doc["@context"] = {**SPLIT_TERMS, **context}
+        else:
+            self.doc["recordSet"] = [r for r in self.doc["recordSet"] if r is not described]
+            column.pop("references", None)
+
+
+def _record_set(document: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    return next((r for r in document.get("recordSet", []) if r.get("@id") == id_), {})
+
+
+def _is_writable(fs: Any, folder: str) -> bool:
+    """Whether files can be written beside the manifest. Object stores are only asked when it is done."""
+    if isinstance(fs, LocalFileSystem):
+        return os.access(folder, os.W_OK)
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    return not protocols & _READ_ONLY_PROTOCOLS
+
+
+def _project_root(croissant_url: str) -> str:
+    """The folder above ``Croissant/``, as a URL where the manifest is given as one."""
+    folder = Location.parse(croissant_url).parent.parent
+    web = folder.public if folder.is_web else folder
+    return f"file://{web.path}" if croissant_url.startswith("file://") else web.url
+
+
+def _without_end(base_url: str) -> str:
+    """A base URL without a slash at its end, which would be doubled in what is joined to it."""
+    return base_url.rstrip("/") if base_url.strip("/") and not base_url.endswith("://") else base_url
