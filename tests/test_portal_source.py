@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,11 @@ def source(
     limits: Limits = DEFAULTS,
     jobs: int = 4,
     cache: CacheMode = "refresh",
+    workers: Workers | None = None,
 ) -> PortalSource:
     spec = PortalSpec(datasets=tuple(datasets), url=server.url)
-    return PortalSource("portal", spec, jobs, cache, limits=limits, sleep=lambda _: None)
+    means = Means(Path(), workers or Workers(jobs), cache)
+    return PortalSource("portal", spec, means, limits=limits, sleep=lambda _: None)
 
 
 def scan(server: Server, folder: Path, *layer_maps: Mapping[str, Any], **options: Any) -> list[Inventory]:
@@ -492,6 +495,33 @@ def test_requests_are_in_flight_together(tmp_path: Path) -> None:
     assert server.stats.most_at_once >= 3
 
 
+class Counted(ThreadPoolExecutor):
+    """Threads that remember what they were given."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.given: list[Future[Any]] = []
+
+    def submit(self, *arguments: Any, **named: Any) -> Future[Any]:
+        self.given.append(super().submit(*arguments, **named))
+        return self.given[-1]
+
+
+def test_the_callers_threads_ask_and_are_left_to_the_caller(tmp_path: Path) -> None:
+    broken = False
+    with (
+        serve(TABLES, faults=lambda _, query: Status(403) if broken and "tomograms(" in query else None) as server,
+        Counted() as threads,
+    ):
+        scan(server, tmp_path, {}, workers=Workers(4, threads))
+        assert len(threads.given) == server.stats.requests - 1, "runs are asked for meanwhile"
+        broken = True
+        with pytest.raises(DiagnosticError):
+            scan(server, tmp_path, {}, workers=Workers(4, threads), limits=Limits(page_rows=10))
+        assert all(future.done() for future in threads.given)
+        assert threads.submit(int, "1").result() == 1
+
+
 # The same every time
 
 
@@ -527,11 +557,13 @@ from pathlib import Path
 from croissant_recipes.language import checks
 from croissant_recipes.progress import Silent
 from croissant_recipes.language.source_kinds import PortalSource as Spec
+from croissant_recipes.sources.base import Means
+from croissant_recipes.work import Workers
 from croissant_recipes.sources.portal.datasets import PortalSource
 url, recipe_path, mode, datasets = sys.argv[1:]
 recipe, _ = checks.check_recipe(Path(recipe_path), {})
 spec = Spec(datasets=tuple(map(int, datasets.split(","))), url=url)
-(i,) = PortalSource("portal", spec, 4, mode).scan(recipe.layers, Silent())
+(i,) = PortalSource("portal", spec, Means(Path(), Workers(4), mode)).scan(recipe.layers, Silent())
 csvs = "".join(i.table(a).to_csv() for a in ("runs", "tomograms", "picks", "segmentations"))
 print(f"{csvs} {i.objects} {i.vocabulary}")
 print("client imported" if "cryoet_data_portal" in sys.modules else "client not imported", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,6 @@ from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.location import Location
-from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
@@ -49,8 +48,7 @@ class PortalSource:
     Args:
         name: The source's name in the recipe.
         spec: Its datasets and endpoint.
-        jobs: Requests in flight.
-        cache: Whether answers on disk are used, replaced, or all there is.
+        means: What asks, and whether answers on disk are used, replaced, or all there is.
         limits, sleep: See ``Endpoint``.
         names: copick's names by object id where a copick config gives them; the source then holds no annotation of any
             other object.
@@ -60,8 +58,7 @@ class PortalSource:
         self,
         name: str,
         spec: source_kinds.PortalSource,
-        jobs: int,
-        cache: CacheMode = "use",
+        means: Means,
         *,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         sleep: Callable[[float], None] = time.sleep,
@@ -70,7 +67,7 @@ class PortalSource:
         self.name = name
         self.datasets = tuple(sorted(set(spec.datasets)))
         self.url = spec.url or PORTAL_URL
-        self._jobs, self._mode, self._limits, self._sleep = max(jobs, 1), cache, limits, sleep
+        self._workers, self._mode, self._limits, self._sleep = means.workers, means.cache, limits, sleep
         self._names = names
         self._subject = f"source {name!r}"
 
@@ -114,7 +111,7 @@ class PortalSource:
         return Endpoint(self.url, kept, self._mode, self._limits, self._sleep)
 
     def _scan(self, endpoint: Endpoint, layers: Sequence[LayerSpec], progress: Progress) -> list[Inventory]:
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="portal") as executor:
+        with self._workers.threads() as executor:
             overview = self._survey(endpoint, executor, layers, progress)
             readings = [self._plan(layer, overview) for layer in layers]
             with FetchPool(endpoint, executor) as pool, progress.task(f"{self.name}: portal", None) as task:
@@ -127,7 +124,7 @@ class PortalSource:
         return inventories
 
     def _survey(
-        self, endpoint: Endpoint, executor: ThreadPoolExecutor, layers: Sequence[LayerSpec], progress: Progress
+        self, endpoint: Endpoint, executor: Executor, layers: Sequence[LayerSpec], progress: Progress
     ) -> Overview:
         with progress.task(f"{self.name}: what the portal has", None):
             return survey(
@@ -175,7 +172,7 @@ class PortalSource:
 
 def open_portal(name: str, spec: source_kinds.PortalSource, means: Means) -> PortalSource:
     """The source of a recipe's entry. Nothing is asked yet."""
-    return PortalSource(name, spec, means.workers.jobs, means.cache)
+    return PortalSource(name, spec, means)
 
 
 def _vocabulary(overview: Overview) -> dict[str, Sequence[str]]:

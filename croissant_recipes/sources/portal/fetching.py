@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 
 from croissant_recipes.sources.base import Request, Task
@@ -138,6 +138,8 @@ class FetchPool:
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is not None:
             self._give_up()
+        # The executor may outlive this, and the endpoint's connections do not.
+        wait([future for parts in self._parts.values() for future in parts])
 
     def start(self, fetches: Iterable[Fetch], scope: RunScope, rows: int, task: Task) -> None:
         """Start fetches that give about so many rows each, unless they are under way."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,6 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import WHERE_TYPES
 from croissant_recipes.language.portal_schema import run_fields
-from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Request
 from croissant_recipes.sources.portal.conditions import at, both
 from croissant_recipes.sources.portal.fetching import Rows, all_rows
@@ -110,8 +109,12 @@ def survey(
     if with_tomograms:
         queries.append(_tomograms_query(of_datasets))
     futures = [executor.submit(endpoint.ask, query) for query in queries]
-    runs = _all_runs(endpoint, of_datasets, run_names)
-    there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
+    try:
+        runs = _all_runs(endpoint, of_datasets, run_names)
+        there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
+    finally:
+        # The executor may outlive this, and the endpoint's connections do not.
+        wait(futures)
     titles = {row["id"]: row["title"] for row in there.data["rows"]}
     if missing := [d for d in datasets if d not in titles]:
         raise _no_datasets(subject, missing, endpoint.url)
@@ -233,7 +236,7 @@ class Contents:
     authors: Mapping[str, Counts]
 
 
-def contents(datasets: Sequence[int], url: str | None = None, *, jobs: int = 8, cache: CacheMode = "use") -> Contents:
+def contents(datasets: Sequence[int], url: str | None = None, *, jobs: int = 8) -> Contents:
     """Ask what datasets hold.
 
     Args:
@@ -247,7 +250,7 @@ def contents(datasets: Sequence[int], url: str | None = None, *, jobs: int = 8, 
     wanted = tuple(dict.fromkeys(datasets))
     with (
         reported(subject, wanted, url),
-        Endpoint(url, ResponseCache(default_folder()), cache) as endpoint,
+        Endpoint(url, ResponseCache(default_folder())) as endpoint,
         ThreadPoolExecutor(max(jobs, 1)) as executor,
     ):
         authors = {a: executor.submit(endpoint.ask, authors_query(a, wanted)) for a in WHERE_TYPES}

@@ -46,7 +46,7 @@ class PortalProject:
         self._facts = facts(made)
         names = {o.identifier: o.name for o in made.pickable_objects if o.identifier is not None}
         spec = source_kinds.PortalSource(datasets=tuple(made.dataset_ids), url=url)
-        self._portal = PortalSource(config.source, spec, means.workers.jobs, means.cache, names=names)
+        self._portal = PortalSource(config.source, spec, means, names=names)
         self._tokens: Tokens = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
