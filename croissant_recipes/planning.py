@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from croissant_recipes.codes import Code
@@ -25,11 +25,16 @@ from croissant_recipes.writing import Output
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning one recipe came to: a plan, or only diagnostics."""
+    """What planning one recipe came to: a plan, or only diagnostics.
+
+    Attributes:
+        identities: What each source resolved to (``Source.identity``), by its name; only with a plan.
+    """
 
     checked: CheckedRecipe
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
+    identities: Mapping[str, str] = field(default_factory=dict)
 
 
 def output_of(checked: CheckedRecipe, options: Options) -> Output:
@@ -141,7 +146,17 @@ class _Session:
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         root = output_of(checked, self.options).project_root
         plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
-        return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
+        diagnostics = in_order([*found, *unanswered, *plan.diagnostics])
+        return Outcome(checked, plan, diagnostics, self._identities(checked, resolution))
+
+    def _identities(self, checked: CheckedRecipe, resolution: Resolution) -> dict[str, str]:
+        layers: dict[str, list[LayerSpec]] = {}
+        for spec in checked.layers:
+            layers.setdefault(spec.source, []).append(spec)
+        return {
+            name: self.sources[_key(checked, name)].identity(taken, list(resolution.files.get(name, ())))
+            for name, taken in layers.items()
+        }
 
     def _authors(self, checked: CheckedRecipe, resolution: Resolution) -> tuple[planner.Authors, list[Diagnostic]]:
         """Authors of records that collide, from sources that know them, and what kept a source from saying them."""

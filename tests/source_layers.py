@@ -14,16 +14,22 @@ from croissant_recipes.sources.listing import Entry, Lister
 
 
 def layer(
-    types: Iterable[str] = ARTIFACT_TYPES, *, runs: Sequence[str] = (), exclude_runs: Sequence[str] = ()
+    types: Iterable[str] = ARTIFACT_TYPES,
+    *,
+    runs: Sequence[str] = (),
+    exclude_runs: Sequence[str] = (),
+    picks: Sequence[str] = (),
 ) -> LayerSpec:
-    """A layer that takes some types whole, and of the runs all or those that a pattern selects."""
+    """A layer that takes some types whole, and of the runs and picks all or those that a pattern selects."""
 
-    def selectors(texts: Sequence[str]) -> tuple[PlacedSelector, ...]:
-        return tuple(PlacedSelector(parse("runs", t), Span("recipe.yaml", 1, 1)) for t in texts)
+    def selectors(texts: Sequence[str], artifact: str = "runs") -> tuple[PlacedSelector, ...]:
+        return tuple(PlacedSelector(parse(artifact, t), Span("recipe.yaml", 1, 1)) for t in texts)
 
     filters = {a: TypeFilter(a, Take.ALL if a in types else Take.NONE) for a in ARTIFACT_TYPES}
     take = Take.SELECTED if runs else Take.ALL
     filters["runs"] = TypeFilter("runs", take, select=selectors(runs), exclude=selectors(exclude_runs))
+    if picks:
+        filters["picks"] = TypeFilter("picks", Take.SELECTED, select=selectors(picks, "picks"))
     return LayerSpec(0, "export", "lab", filters)
 
 

@@ -406,8 +406,8 @@ def test_a_croissant_that_is_replaced_while_it_is_read(
     real = reader._manifest
     done: list[bool] = []
 
-    def replaced_after(folder: Any) -> Any:
-        document = real(folder)
+    def replaced_after(*given: Any) -> Any:
+        document = real(*given)
         if not done:
             done.append(True)
             manifest.parent.rename(tmp_path / "gone")

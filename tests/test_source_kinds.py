@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,9 @@ class ListedPicks:
         progress: Progress,
     ) -> Mapping[tuple[str, str], FileFacts]:
         return {file: FileFacts("0" * 64, 10.0) for file in files}
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
+        return hashlib.sha256(self._file.read_bytes()).hexdigest()
 
 
 SCANNED: list[str] = []

@@ -44,6 +44,7 @@ class StoredCroissant:
             the CSV, each key once.
         location: Of ``metadata.json``.
         base: Where relative row URLs lead: ``copick:baseUrl`` or, without it, the folder above ``Croissant/``.
+        digest: Hex digest of the manifest and the CSVs.
         staged: Whether this version is complete, but a commit is still putting it in place.
         diagnostics: What was left out.
     """
@@ -52,6 +53,7 @@ class StoredCroissant:
     tables: Mapping[str, pd.DataFrame]
     location: Location
     base: Location
+    digest: str
     staged: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -129,14 +131,14 @@ class _Files(Protocol):
     @property
     def is_staged(self) -> bool: ...
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether a CSV has to be the one that the manifest describes."""
+
     def manifest(self) -> bytes: ...
 
     def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:
-        """``None`` where there is none.
-
-        Raises:
-            _UnfitError: If it is not of the manifest's version.
-        """
+        """``None`` where there is none."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class _AtHand:
     location: Location
     files: Mapping[str, bytes]
     is_staged = False
+    is_checked = False
 
     def manifest(self) -> bytes:
         return self.files[self.location.name]
@@ -166,6 +169,7 @@ class _InPlace:
     fs_args: Mapping[str, Any] = field(repr=False)
     fs: Any
     staged: Mapping[str, str] | None
+    is_checked = True
 
     @classmethod
     def of(cls, location: Location, fs_args: Mapping[str, Any]) -> _InPlace:
@@ -183,13 +187,10 @@ class _InPlace:
         return self._bytes(self.location.name)
 
     def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:
-        name, url, expected = (record_set.csv_name, file_object.get("contentUrl"), file_object.get("sha256"))
-        data = self._beside(name)
+        url = file_object.get("contentUrl")
+        data = self._beside(record_set.csv_name)
         if data is None and isinstance(url, str) and url:
             data = self._elsewhere(url)
-        if data is not None and expected and sha256(data).hexdigest() != expected:
-            problem = f"{name} does not match its {self.location.name}: its sha256 is another"
-            raise _UnfitError(problem, missing=False)
         return data
 
     def _beside(self, name: str) -> bytes | None:
@@ -223,13 +224,15 @@ def _cat(fs: Any, place: Location) -> bytes:
 
 
 def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
-    manifest = _manifest(files)
+    content = files.manifest()
+    manifest = _manifest(files.location, content)
     listed = {name: _file_object(manifest, r) for name, r in RECORD_SETS.items() if _lists(manifest, r)}
     asked = list(listed.items())
     if workers is None:
         data = {name: _csv(files, (name, file_object)) for name, file_object in asked}
     else:
         data = {answer.item[0]: answer.get() for answer in workers.each(partial(_csv, files), asked, batch=1)}
+    checksums = {name: checksum for name, (_, checksum) in data.items()} | {"": sha256(content).hexdigest()}
     found: dict[str, pd.DataFrame] = {}
     diagnostics: list[Diagnostic] = []
     for name in RECORD_SETS:
@@ -237,30 +240,31 @@ def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
             found[name] = tables.records(name)
             continue
         try:
-            table, unknown = read_csv(data[name], name)
+            table, unknown = read_csv(data[name][0], name)
         except ValueError as error:
             raise _refused(files.location, str(error), None) from None
         found[name], twice = _first_of_each_key(name, table)
         diagnostics += _remarks(files.location, RECORD_SETS[name], unknown, twice)
     base = _base(manifest, files.location)
-    return StoredCroissant(manifest, found, files.location, base, files.is_staged, tuple(diagnostics))
+    digest = sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
+    return StoredCroissant(manifest, found, files.location, base, digest, files.is_staged, tuple(diagnostics))
 
 
-def _manifest(files: _Files) -> Mapping[str, Any]:
+def _manifest(location: Location, content: bytes) -> Mapping[str, Any]:
     try:
-        document = json.loads(files.manifest())
+        document = json.loads(content)
     except ValueError as error:
-        raise _refused(files.location, f"it is not JSON: {error}", None) from None
+        raise _refused(location, f"it is not JSON: {error}", None) from None
     if not isinstance(document, dict) or not ("copick:config" in document or any(_ids(document, "recordSet"))):
         hint = "name the metadata.json of a Croissant that copick or croissant-recipe wrote"
-        raise _refused(files.location, "it has neither copick:config nor a record set of copick", hint)
+        raise _refused(location, "it has neither copick:config nor a record set of copick", hint)
     config = document.get("copick:config", {})
     objects = config.get("pickable_objects", []) if isinstance(config, dict) else None
     if not isinstance(objects, list) or not all(
         isinstance(o, dict) and isinstance(o.get("name"), str) for o in objects
     ):
         hint = "write it anew with copick or croissant-recipe; mlcroissant's own writer makes it a text"
-        raise _refused(files.location, "its copick:config is no object with a list of pickable_objects", hint)
+        raise _refused(location, "its copick:config is no object with a list of pickable_objects", hint)
     return document
 
 
@@ -283,14 +287,18 @@ def _lists(document: Mapping[str, Any], record_set: RecordSet) -> bool:
     return bool(_file_object(document, record_set)) or record_set.id in _ids(document, "recordSet")
 
 
-def _csv(files: _Files, listed: tuple[str, Mapping[str, Any]]) -> bytes:
-    """The CSV of a record set, given its name and what the manifest says of the file."""
+def _csv(files: _Files, listed: tuple[str, Mapping[str, Any]]) -> tuple[bytes, str]:
+    """The CSV of a record set and its sha256, given the name and what the manifest says of the file."""
     name, file_object = listed
     record_set = RECORD_SETS[name]
     data = files.csv(record_set, file_object)
     if data is None:
         raise _UnfitError(f"it lists {record_set.csv_name}, which is not there", missing=True)
-    return data
+    checksum, expected = sha256(data).hexdigest(), file_object.get("sha256")
+    if files.is_checked and expected and checksum != expected:
+        problem = f"{record_set.csv_name} does not match its {files.location.name}: its sha256 is another"
+        raise _UnfitError(problem, missing=False)
+    return data, checksum
 
 
 def _first_of_each_key(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -152,6 +152,16 @@ class Source(Protocol):
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path), each file read at most once."""
 
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
+        """A hex digest of what the source resolved to, once it was scanned and its files were read: the same for the
+        same data on every machine, another one as soon as the data is another (see ``sources.identity``). A recipe that
+        shares a source with others has the identity that it would have alone.
+
+        Args:
+            layers: Those of one recipe, among those that it was scanned for.
+            files: The files that the recipe needs, among those that were read.
+        """
+
 
 @runtime_checkable
 class KnowsAuthors(Protocol):

@@ -14,6 +14,7 @@ from croissant_recipes.location import URL, Location
 from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.sources.identity import digest
 
 ROOT = "croissant"
 
@@ -35,6 +36,7 @@ class CroissantSource:
         self._folder = means.folder
         self._workers = means.workers
         self._base: Location | None = None
+        self._digest = ""
 
     def read(self, progress: Progress) -> StoredCroissant:
         """The Croissant as it is.
@@ -47,6 +49,7 @@ class CroissantSource:
             existing = read_croissant(location, self._spec.fs_args, self._workers)
             task.advance()
         self._base = self._place_of(existing)
+        self._digest = existing.digest
         return existing
 
     def inventory(self, existing: StoredCroissant) -> Inventory:
@@ -74,6 +77,12 @@ class CroissantSource:
         """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
         roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
         return FileReader(roots, self._workers).read(files, sha256=sha256, progress=progress)
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:  # noqa: ARG002
+        """See ``Source``: the digest of the manifest and the CSVs, whatever layers take of them. The manifest says the
+        version, and the CSVs the checksums of files."""
+        assert self._digest, "a Croissant has an identity once it was read"
+        return digest(self._digest)
 
     def _place_of(self, existing: StoredCroissant) -> Location:
         return Location.parse(self._spec.base_url, self._folder) if self._spec.base_url else existing.base

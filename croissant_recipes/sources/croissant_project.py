@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.croissant.reader import read_croissant
+from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
@@ -16,6 +16,7 @@ from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, f
 from croissant_recipes.sources.croissant import ROOT, artifact_tables, root_at
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
+from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_scan import Other, scan_project
 from croissant_recipes.sources.wanted import Wanted
 
@@ -37,6 +38,8 @@ class CroissantProject:
         self._facts = facts(made)
         self._base: Location | None = None
         self._tokens: Tokens = {}
+        self._found: tuple[StoredCroissant, Inventory] | None = None
+        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory for all layers.
@@ -62,6 +65,7 @@ class CroissantProject:
         )
         if self._config.place("overlay_root"):
             inventory = self._with_overlay(inventory, Wanted.by(layers), progress)
+        self._found = existing, inventory
         return [inventory] * len(layers)
 
     def _with_overlay(self, croissant: Inventory, wanted: Wanted, progress: Progress) -> Inventory:
@@ -90,7 +94,16 @@ class CroissantProject:
         roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
         if self._config.place("overlay_root"):
             roots[OVERLAY] = file_root(self._config, "overlay")
-        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        self._read |= found
+        return found
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
+        """See ``Source``."""
+        assert self._found is not None, "a project has an identity once it was scanned"
+        croissant, inventory = self._found
+        scanned = [(layer, inventory) for layer in layers]
+        return identity_of(scanned, files, facts=self._read, tokens=self._tokens, of=[croissant.digest])
 
 
 def lay_over(below: Mapping[str, pd.DataFrame], above: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

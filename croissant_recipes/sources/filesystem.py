@@ -12,6 +12,7 @@ from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.listing import open_lister
 from croissant_recipes.sources.project_scan import ProjectRoot, scan_project
 from croissant_recipes.sources.wanted import Wanted
@@ -37,6 +38,8 @@ class FilesystemProject:
         self._facts = facts(made)
         self._places = _places(config)
         self._tokens: Tokens = {}
+        self._inventory: Inventory | None = None
+        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory for all layers.
@@ -48,21 +51,29 @@ class FilesystemProject:
         _refuse_nothing(self._config, roots[0])
         found = scan_project(self._config.source, roots, Wanted.by(layers), self._objects, progress)
         self._tokens = found.tokens
-        inventory = Inventory(
+        self._inventory = Inventory(
             tables=found.tables,
             roots={r.name: root_of(r, primary=r is roots[0]) for r in roots},
             objects=self._objects,
             config=self._facts,
             diagnostics=found.diagnostics,
         )
-        return [inventory] * len(layers)
+        return [self._inventory] * len(layers)
 
     def read_files(
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files, given as (root, path)."""
         roots = {name: file_root(self._config, key) for name, key in self._places.items()}
-        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        self._read |= found
+        return found
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
+        """See ``Source``."""
+        assert self._inventory is not None, "a project has an identity once it was scanned"
+        scanned = [(layer, self._inventory) for layer in layers]
+        return identity_of(scanned, files, facts=self._read, tokens=self._tokens)
 
 
 def open_root(config: ProjectConfig, name: str, key: str, workers: Workers) -> ProjectRoot:

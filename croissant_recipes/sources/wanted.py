@@ -1,15 +1,16 @@
-"""What the layers of a source, taken together, ask of it: nothing else is read."""
+"""What layers ask of a source: nothing else is read, and only that makes its identity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.language.matching import match_any
+from croissant_recipes.language.matching import Mask, match_any
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 
@@ -35,10 +36,37 @@ class Wanted:
         table = tables.make({"name": list(names)}, ("name",))
         mask = np.zeros(len(table), dtype=np.bool_)
         for runs in self.run_filters:
-            if runs.take is Take.NONE:
-                continue
-            taken = np.ones(len(table), dtype=np.bool_)
-            if runs.take is Take.SELECTED:
-                taken = match_any((s.selector for s in runs.select), table)
-            mask |= taken & ~match_any((s.selector for s in runs.exclude), table)
+            mask |= _mask(runs, table)
         return [name for name, wanted in zip(names, mask.tolist(), strict=True) if wanted]
+
+
+def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: bool = False) -> dict[str, pd.DataFrame]:
+    """The rows of artifact tables that one layer's selectors take.
+
+    Args:
+        layer: The layer.
+        found: A table of every artifact type.
+        runs_chosen: Whether the tables hold no other runs than the layer takes.
+    """
+    runs = found["runs"] if runs_chosen else found["runs"][_mask(layer.filters["runs"], found["runs"])]
+    everything = len(runs) == len(found["runs"])
+    rows = {"runs": runs}
+    for artifact, chosen in layer.filters.items():
+        if artifact == "runs":
+            continue
+        table = found[artifact]
+        mask = _mask(chosen, table)
+        if "run" in table and not everything:
+            mask &= table["run"].isin(set(runs["name"])).to_numpy()
+        rows[artifact] = table if mask.all() else table[mask]
+    return rows
+
+
+def _mask(chosen: TypeFilter, table: pd.DataFrame) -> Mask:
+    """Which rows a filter takes, as far as it asks about names."""
+    if chosen.take is Take.NONE:
+        return np.zeros(len(table), dtype=np.bool_)
+    mask = np.ones(len(table), dtype=np.bool_)
+    if chosen.take is Take.SELECTED:
+        mask = match_any((s.selector for s in chosen.select), table)
+    return mask & ~match_any((s.selector for s in chosen.exclude), table) if chosen.exclude else mask

@@ -16,6 +16,7 @@ from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
+from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
 from croissant_recipes.sources.portal.fetching import FetchPool
@@ -69,6 +70,7 @@ class PortalSource:
         self.url = spec.url or PORTAL_URL
         self._workers, self._mode, self._limits, self._sleep = means.workers, means.cache, limits, sleep
         self._names = names
+        self._scanned: list[tuple[LayerSpec, Inventory]] = []
         self._subject = f"source {name!r}"
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
@@ -80,6 +82,7 @@ class PortalSource:
         kept = ResponseCache(default_folder())
         with self._reported(), self._endpoint(kept) as endpoint:
             inventories = self._scan(endpoint, layers, progress)
+        self._scanned = list(zip(layers, inventories, strict=True))
         if kept.problem and inventories:
             note = Diagnostic(Code.CACHE, f"the portal's answers cannot be kept: {kept.problem}", Severity.WARNING)
             inventories[0] = _with_diagnostic(inventories[0], note)
@@ -94,6 +97,11 @@ class PortalSource:
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Nothing is read from the portal's bucket: its sizes come with the metadata, and its files have no sha256."""
         return {file: FileFacts() for file in files}
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:  # noqa: ARG002
+        """See ``Source``: the endpoint and the rows, which have the portal's ids."""
+        scanned = [(layer, inventory) for layer, inventory in self._scanned if layer in layers]
+        return identity_of(scanned, runs_chosen=True, of=[str(Location.parse(self.url)), *self.datasets])
 
     def authors(self, artifact: str, ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
         """The author lists of some annotations (``picks``, ``segmentations``) or ``tomograms``, by portal id.

@@ -14,6 +14,7 @@ from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
 from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
+from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.artifacts import ROOT
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.project_scan import Other, ProjectScan, scan_project
@@ -48,6 +49,8 @@ class PortalProject:
         spec = source_kinds.PortalSource(datasets=tuple(made.dataset_ids), url=url)
         self._portal = PortalSource(config.source, spec, means, names=names)
         self._tokens: Tokens = {}
+        self._scanned: list[tuple[LayerSpec, Inventory]] = []
+        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory per layer.
@@ -65,7 +68,7 @@ class PortalProject:
             ROOT: replace(inventories[0].roots[ROOT], primary=False),
             OVERLAY: root_of(open_root(self._config, OVERLAY, "overlay", self._workers), primary=True),
         }
-        return [
+        made = [
             replace(
                 inventory,
                 tables={a: _with_overlay(inventory, layer.filters[a], found.tables[a]) for a in ARTIFACT_TYPES},
@@ -76,13 +79,23 @@ class PortalProject:
             )
             for inventory, layer in zip(inventories, layers, strict=True)
         ]
+        self._scanned = list(zip(layers, made, strict=True))
+        return made
 
     def read_files(
         self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Facts of picks and mesh files of the overlay, given as (root, path)."""
         roots = {OVERLAY: file_root(self._config, "overlay")}
-        return FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
+        self._read |= found
+        return found
+
+    def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
+        """See ``Source``: that of the portal's datasets, with what the overlay adds."""
+        scanned = [(layer, inventory) for layer, inventory in self._scanned if layer in layers]
+        portal = self._portal.identity(layers, [])
+        return identity_of(scanned, files, facts=self._read, tokens=self._tokens, runs_chosen=True, of=[portal])
 
     def _scan_overlay(self, wanted: Wanted, below: Inventory, progress: Progress) -> ProjectScan:
         root = open_root(self._config, OVERLAY, "overlay", self._workers)
