@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 SEGMENTATION_TYPES = ("binary", "multilabel", "instance", "panoptic")
 
+PROJECT_KEYS = ("name", "description", "version", "user_id", "session_id")
+"""What ``copick:config`` says of the copick project, beside its pickable objects."""
+
 _PORTAL_ANNOTATION = ("portal_object_name", "portal_session_id", "portal_annotation_id", "portal_annotation_file_id")
 
 

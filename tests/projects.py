@@ -125,8 +125,10 @@ class ProjectSpec:
     runs: tuple[Run, ...] = ()
     objects: tuple[PickableObject, ...] = ()
     two_roots: bool = False
-    name: str = "Test project"
-    description: str = "A project written by a test."
+    name: str | None = "Test project"  # what the config does not say is None
+    description: str | None = "A project written by a test."
+    user_id: str | None = None
+    session_id: str | None = None
 
     def __post_init__(self) -> None:
         placed = [a for run in self.runs for a in run.artifacts] + list(self.objects)
@@ -173,10 +175,10 @@ def _config(project: Project, spec: ProjectSpec) -> dict[str, object]:
     roots = {"overlay_root": str(project.overlay or project.root)}
     if project.overlay:
         roots["static_root"] = str(project.root)
+    about = {key: getattr(spec, key) for key in ("name", "description", "user_id", "session_id")}
     return {
         "config_type": "filesystem",
-        "name": spec.name,
-        "description": spec.description,
+        **{key: value for key, value in about.items() if value is not None},
         "version": "1.0.0",
         "pickable_objects": [
             {

@@ -115,6 +115,7 @@ class Case:
         source_urls: ``base_url`` of sources that have one.
         assign: Runs by split, and how ``splits.assign`` spells them.
         file_sha256: Whether sha256 of files is asked for.
+        project: What the recipe itself calls the copick project.
     """
 
     seed: int
@@ -126,6 +127,7 @@ class Case:
     assign: Mapping[str, tuple[str, ...]]
     assign_texts: Mapping[str, tuple[str, ...]]
     file_sha256: bool
+    project: Mapping[str, str]
 
     @property
     def recipe_layers(self) -> tuple[LayerCase, ...]:
@@ -135,6 +137,7 @@ class Case:
         """The recipe, for a folder that holds each project in the folder of its name and the base in ``base``."""
         document: dict[str, Any] = {"recipe": 1, "name": f"case-{self.seed}"}
         document |= {"base": "base/Croissant/metadata.json"} if self.base else {"dataset": DATASET}
+        document |= {"project": dict(self.project)} if self.project else {}
         output = {"project_root": "out" if self.base_url else f"{self.layers[0].source}/project"}
         document["output"] = output | ({"base_url": self.base_url} if self.base_url and not self.base else {})
         document["sources"] = {layer.source: self._source(layer.source) for layer in self.recipe_layers}
@@ -161,7 +164,7 @@ def random_case(seed: int, *, nasty: bool | None = None) -> Case:
     odd = rng.random() < 1 / 6
     odd = odd if nasty is None else nasty
     names = ("lab", "other", "third")[: rng.choice((1, 2, 2, 3))]
-    specs = {name: _small(rng, random_spec(rng, nasty=odd)) for name in names}
+    specs = {name: _told(seed, name, _small(rng, random_spec(rng, nasty=odd))) for name in names}
     count = rng.choice((1, 1, 1, 2, 2, 3))
     base = count > 1 and rng.random() < 0.25
     claimed: dict[str, str] = {}
@@ -188,7 +191,20 @@ def random_case(seed: int, *, nasty: bool | None = None) -> Case:
         assign=assign,
         assign_texts=texts,
         file_sha256=rng.random() < 0.85,
+        project=_project(random.Random(f"{seed} project")),
     )
+
+
+def _told(seed: int, name: str, spec: ProjectSpec) -> ProjectSpec:
+    """With a config that says other things of the project than others do, and not always all of them."""
+    rng = random.Random(f"{seed} {name}")
+    said = {"name": f"Project {name}", "description": f"About {name}.", "user_id": name, "session_id": f"{seed}-1"}
+    return replace(spec, **{key: value if rng.random() < 0.6 else None for key, value in said.items()})
+
+
+def _project(rng: random.Random) -> dict[str, str]:
+    said = {"name": "Renamed", "description": "Described anew."}
+    return {key: value for key, value in said.items() if rng.random() < 0.2}
 
 
 def _small(rng: random.Random, spec: ProjectSpec) -> ProjectSpec:

@@ -647,6 +647,55 @@ def test_the_splits_of_a_base_can_be_changed(lab: Lab) -> None:
     assert lab.rows("runs", "name", "split") == [("TS_1", "val"), ("TS_2", ""), ("TS_3", "test")]
 
 
+def project_of(lab: Lab) -> dict[str, Any]:
+    """What ``copick:config`` says beside objects."""
+    return {key: value for key, value in lab.document()["copick:config"].items() if key != "pickable_objects"}
+
+
+def test_the_project_is_called_as_the_source_calls_it(lab: Lab) -> None:
+    """As an export of copick's does; the dataset has a name of its own."""
+    said = {"name": "Test project", "description": "A project written by a test."}
+    rest = {"version": "1.0.0", "user_id": None, "session_id": None}
+    lab.build()
+    assert project_of(lab) == {**said, **rest}
+    assert (lab.document()["name"], lab.document()["description"]) == ("Lab", "Rows of a test.")
+    assert from_croissant(str(lab.manifest)).config.name == "Test project"
+    lab.write("recipe.yaml", more="project: {name: Curated}\n")
+    result = lab.build()
+    assert result.prepared is not None
+    assert result.prepared.changes.metadata == {"copick:config name": ("Test project", "Curated")}
+    assert project_of(lab) == {**said, "name": "Curated", **rest}
+
+
+def test_the_project_of_a_base_can_be_renamed(lab: Lab) -> None:
+    write_base(lab)
+    base_recipe(lab)
+    lab.build()
+    kept = project_of(lab)
+    assert (kept["name"], kept["extra"]) == ("Test project", {"kept": True})
+    base_recipe(lab, more="project: {name: Curated, description: By us.}\n")
+    lab.build()
+    assert project_of(lab) == {**kept, "name": "Curated", "description": "By us."}
+
+
+@pytest.mark.parametrize("said", [None, {}, {"name": "Old project", "user_id": "them"}], ids=["none", "empty", "some"])
+def test_a_source_that_says_nothing_of_the_project_leaves_the_dataset_s_name(
+    lab: Lab, said: dict[str, Any] | None
+) -> None:
+    manifest = write_base(lab)
+    document = json.loads(manifest.read_bytes())
+    document["copick:config"] = {**(said or {}), "pickable_objects": []}
+    if said is None:
+        del document["copick:config"]
+    manifest.write_text(json.dumps(document))
+    text = lab.recipe.read_text().replace("copick: {config: lab/filesystem.json}", f"croissant: {{url: {manifest}}}")
+    lab.recipe.write_text(text)
+    assert lab.build().written
+    rest = {"description": "Rows of a test.", "version": None, "session_id": None}
+    given = {"name": "Lab", "user_id": None} | (said or {})
+    assert project_of(lab) == {**given, **rest}
+
+
 def test_a_base_that_is_the_output_itself_is_appended_to(lab: Lab) -> None:
     write_base(lab, "out")
     base_recipe(lab, "out/Croissant/metadata.json")

@@ -130,7 +130,7 @@ def test_a_croissant_on_s3_as_source_and_as_base(tmp_path: Path, server: S3Serve
     root = from_croissant(
         "s3://lab/copy/Croissant/metadata.json", croissant_fs_args=server.fs_args, static_fs_args=server.fs_args
     )
-    assert root.config.name == "Remote"
+    assert root.config.name == "Sample project", "as the base has it, which has it from its source"
     urls = {row["url"] for row in root.index.picks}
     assert all(url.startswith("s3://lab/project/ExperimentRuns/") for url in urls), urls
     assert list(result.plan.resolution.merged.replacements())

@@ -90,8 +90,8 @@ def write(case: Case, folder: Path) -> Written:
 # What copick makes of a case
 
 
-def copick_rows(written: Written) -> tuple[Rows, list[dict[str, Any]]]:
-    """The rows and pickable objects that copick comes to, with the differences that the module lists put right."""
+def copick_rows(written: Written) -> tuple[Rows, dict[str, Any]]:
+    """The rows and ``copick:config`` that copick comes to, with the differences that the module lists put right."""
     case, roots = written.case, {n: copick_root(p) for n, p in written.projects.items()}
     manifest = written.folder / "base" / "Croissant" / "metadata.json"
     if not case.base:
@@ -107,8 +107,8 @@ def copick_rows(written: Written) -> tuple[Rows, list[dict[str, Any]]]:
         for row in found.values():
             if "url" in row:
                 row["url"] = _place(written, row["url"])
-    objects = json.loads(manifest.read_text())["copick:config"]["pickable_objects"]
-    return rows, _pickable_objects(objects)
+    config = json.loads(manifest.read_text())["copick:config"]
+    return rows, {**config, **case.project, "pickable_objects": _pickable_objects(config["pickable_objects"])}
 
 
 def _apply_first(written: Written, roots: Mapping[str, Any], manifest: Path) -> None:
@@ -237,12 +237,12 @@ def _by_key(name: str, rows: Iterator[dict[str, str]] | Any) -> dict[Key, dict[s
 # What we make of it
 
 
-def our_rows(plan: Plan) -> tuple[Rows, list[dict[str, Any]]]:
+def our_rows(plan: Plan) -> tuple[Rows, dict[str, Any]]:
     rows = {}
     for name, table in plan.content.tables.items():
         text = csv_bytes(name, table).decode()
         rows[name] = _by_key(name, csv.DictReader(text.splitlines(keepends=True)))
-    return rows, plan.content.config["pickable_objects"]
+    return rows, dict(plan.content.config)
 
 
 def plans_of(written: Sequence[Written]) -> list[Plan]:
@@ -272,9 +272,9 @@ def assert_equal(written: Written, ours: tuple[Rows, Any], theirs: tuple[Rows, A
         one, other = _flat(ours[0][name]), _flat(theirs[0][name])
         lines += [f"only ours    {name}: {row}" for row in sorted(one - other)]
         lines += [f"only copick's {name}: {row}" for row in sorted(other - one)]
-    mine, copicks = (json.loads(json.dumps(objects)) for objects in (ours[1], theirs[1]))
+    mine, copicks = (json.loads(json.dumps(config)) for config in (ours[1], theirs[1]))
     if mine != copicks:
-        lines += [f"our objects: {mine}", f"copick's objects: {copicks}"]
+        lines += [f"our copick:config: {mine}", f"copick's: {copicks}"]
     assert not lines, f"seed {written.case.seed}\n{written.case.recipe()}\n" + "\n".join(lines)
 
 
@@ -384,6 +384,12 @@ def test_the_cases_cover_what_they_are_for() -> None:
     assert sum(c.base_url is None for c in cases) >= 10
     assert sum(bool(c.assign) for c in cases) >= 40
     assert sum(bool(layer.split) for layer in layers) >= 40
+    for key in ("name", "description", "user_id", "session_id"):
+        said = [getattr(c.specs[c.layers[0].source], key) for c in cases]
+        assert sum(value is None for value in said) >= 40, key
+        assert sum(value is not None for value in said) >= 40, key
+    assert sum(bool(c.project) for c in cases) >= 40
+    assert sum(bool(c.project) and c.base for c in cases) >= 5
     assert sum(renames_two(layer.object_names) or renames_two(layer.tomo_types) for layer in layers) >= 5
     assert sum(bool(layer.tomo_types) for layer in layers) >= 60
     for artifact in ("runs", "tomograms", "features", "picks", "meshes", "segmentations", "objects"):

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
 from copick.models import PickableObject
+from copick.ops.open import from_czcdp_datasets
 
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import layers
@@ -29,7 +30,7 @@ from croissant_recipes.language import checks
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.source_kinds import PortalSource as PortalSpec
 from croissant_recipes.progress import Silent
-from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
 from croissant_recipes.sources.base import Inventory, Means
 from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.datasets import PortalSource
@@ -681,6 +682,15 @@ def test_author_lists_of_colliding_rows(server: Server) -> None:
     assert found == {str(annotation): expected, "999999": ()}
 
 
+def test_datasets_are_the_project_that_copick_makes_of_them(server: Server, tmp_path: Path) -> None:
+    """Except for the version, which is that of the copick that happens to be installed."""
+    named = DATASETS[1::-1]
+    with mock.patch.object(portal_client, "DEFAULT_URL", server.url):
+        theirs = from_czcdp_datasets(named, str(tmp_path / "overlay"), {"auto_mkdir": True}).config
+    (ours,) = source(server, datasets=named).scan(specs(tmp_path, {}, datasets=named), Silent())
+    assert ours.config == {"name": theirs.name, "description": theirs.description}
+
+
 def test_datasets_are_listed(server: Server) -> None:
     found = contents(DATASETS, server.url)
     assert list(found.titles) == DATASETS
@@ -757,7 +767,8 @@ def test_a_config_gives_its_objects_and_its_overlay_as_copick_does(
         assert artifact == "runs" or "overlay" in set(ours.table(artifact)["root"])
     assert set(ours.table("picks")["object_name"]) < {o.name for o in objects}
     assert [o["name"] for o in ours.objects] == [o.name for o in objects]
-    assert ours.config == {"version": "1.2.3", "user_id": "someone", "session_id": None}
+    assert ours.config == {key: getattr(config, key) for key in PROJECT_KEYS}
+    assert (ours.config["version"], ours.config["user_id"]) == ("1.2.3", "someone")
     assert ours.roots["overlay"].location.path == str(tmp_path / "overlay")
 
 

@@ -23,7 +23,7 @@ from copick.ops.croissant import export_croissant
 from projects import PickableObject, Picks, Project, ProjectSpec, Run, Tomogram, copick_root, write_project
 
 from croissant_recipes import Planned, build, from_croissant, plan
-from croissant_recipes.render import as_json, text
+from croissant_recipes.cli import main
 from croissant_recipes.schema import RECORD_SETS
 
 NAMES = ("TS_1", "TS_2", "TS_3", "TS_4", "TS_5")
@@ -182,12 +182,12 @@ def test_setting_splits_in_place_again_changes_nothing(lab: Lab) -> None:
 
 
 def test_a_plan_without_layers_can_be_shown(lab: Lab) -> None:
-    (result,) = plan(lab.recipe("base", "splits: {assign: {test: [TS_4]}}\n"))
-    shown = text.planned(result, verbose=False)
+    recipe = lab.recipe("base", "splits: {assign: {test: [TS_4]}}\n")
+    shown = CliRunner().invoke(main, ["plan", str(recipe)]).stdout
     assert "base base/Croissant/metadata.json: " in shown
     assert "splits: test 1, train 1, val 2, none 1" in shown
     assert "~ TS_4: split nothing -> test" in shown
-    (planned,) = json.loads(as_json.planned([result]))["recipes"]
+    (planned,) = json.loads(CliRunner().invoke(main, ["plan", str(recipe), "--format", "json"]).stdout)["recipes"]
     assert planned["layers"] == []
     assert planned["splits"] == {"test": ["TS_4"], "train": ["TS_1"], "val": ["TS_2", "TS_3"]}
 

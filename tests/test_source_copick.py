@@ -208,7 +208,13 @@ def test_objects_and_config_are_plain_values(project: Project) -> None:
     assert json.loads(json.dumps(inventory.objects)) == list(inventory.objects)
     assert [o["name"] for o in inventory.objects] == ["ribosome", "membrane"]
     assert inventory.objects[0]["color"] == [100, 100, 100, 255]
-    assert inventory.config == {"version": "1.0.0", "user_id": None, "session_id": None}
+    assert inventory.config == {
+        "name": "Test project",
+        "description": "A project written by a test.",
+        "version": "1.0.0",
+        "user_id": None,
+        "session_id": None,
+    }
 
 
 def test_a_link_to_a_folder_is_followed(project: Project, tmp_path: Path) -> None:
@@ -724,7 +730,8 @@ def test_an_mlcroissant_project_is_its_croissant(tmp_path: Path) -> None:
         ["TS_002", "", "https://example.org/two.json", "b" * 64],
     ]
     assert [o["name"] for o in inventory.objects] == ["ribosome", "membrane"]
-    assert inventory.config == {"version": "1.0.0", "user_id": "them", "session_id": "7"}
+    described = {key: CONFIG[key] for key in ("name", "description", "version")}
+    assert inventory.config == {**described, "user_id": "them", "session_id": "7"}
     assert inventory.manifest is not None
 
 

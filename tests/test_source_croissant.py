@@ -189,7 +189,7 @@ def test_credentials_in_a_base_url_are_not_told(manifest: Path) -> None:
 def test_objects_config_and_manifest_are_passed_on(manifest: Path) -> None:
     inventory = scanned(manifest)
     assert list(inventory.objects) == CONFIG["pickable_objects"]
-    assert inventory.config == {key: CONFIG[key] for key in ("version", "user_id", "session_id")}
+    assert inventory.config == {key: CONFIG[key] for key in ("name", "description", "version")}
     assert inventory.manifest == json.loads(manifest.read_text())
 
 

@@ -20,7 +20,7 @@ from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
-from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
 from croissant_recipes.sources.base import FileFacts, Inventory
 
 _SHOWN = 3
@@ -279,16 +279,17 @@ def _config(
     found += [*more, *objects.undefined(united, artifacts)]
     complete, more = objects.complete(united)
     found += more
+    said = {**_project(resolution), **recipe.project.model_dump(exclude_none=True)}
+    return {**said, "pickable_objects": complete}, found
+
+
+def _project(resolution: Resolution) -> Mapping[str, object]:
+    """What ``copick:config`` says of the project: as the base has it, else as the source that is exported."""
     if resolution.base is not None:
-        kept = resolution.base.inventory.manifest or {}
-        return {**kept.get("copick:config", {}), "pickable_objects": complete}, found
+        kept: Mapping[str, object] = (resolution.base.inventory.manifest or {}).get("copick:config", {})
+        return kept
+    recipe = resolution.checked.recipe
     assert recipe.dataset is not None
-    config = resolution.layers[1].inventory.config
-    return {
-        "name": recipe.dataset.name,
-        "description": recipe.dataset.description,
-        "version": config.get("version"),
-        "user_id": config.get("user_id"),
-        "session_id": config.get("session_id"),
-        "pickable_objects": complete,
-    }, found
+    found = resolution.layers[1].inventory.config
+    dataset = {"name": recipe.dataset.name, "description": recipe.dataset.description}
+    return {key: found.get(key, dataset.get(key)) for key in PROJECT_KEYS}

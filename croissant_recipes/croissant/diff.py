@@ -59,7 +59,8 @@ class Changes:
     Attributes:
         exists: Whether there is a Croissant to compare with.
         tables: By record set, all of them.
-        metadata: Top-level keys of the manifest that differ, with both values; ``copick:config`` aside.
+        metadata: Top-level keys of the manifest that differ, with both values. Those of ``copick:config`` are named
+            ``copick:config KEY``.
         objects: Pickable objects that differ by name, with both values (``None`` where there is none).
     """
 
@@ -79,18 +80,18 @@ def compare(
     new_manifest: Mapping[str, Any],
 ) -> Changes:
     """Compare an existing Croissant, or none, with a planned one."""
-    before = old_manifest or {}
+    before, after = _metadata(old_manifest or {}), _metadata(new_manifest)
     return Changes(
         exists=old is not None,
         tables={
             name: compare_tables(name, old[name] if old else tables.records(name), new[name]) for name in RECORD_SETS
         },
         metadata={
-            key: (before.get(key), new_manifest.get(key))
-            for key in sorted({*before, *new_manifest} - {"@context", "distribution", "recordSet", "copick:config"})
-            if before.get(key) != new_manifest.get(key)
+            key: (before.get(key), after.get(key))
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
         },
-        objects=_objects(before.get("copick:config"), new_manifest.get("copick:config")),
+        objects=_objects((old_manifest or {}).get("copick:config"), new_manifest.get("copick:config")),
     )
 
 
@@ -119,6 +120,14 @@ def rows(table: pd.DataFrame, limit: int | None = None) -> list[Row]:
     """Rows as plain values, as JSON has them; a number that is not known is ``None``."""
     shown = table if limit is None else table.head(limit)
     return [{str(k): None if v != v else v for k, v in row.items()} for row in shown.to_dict("records")]
+
+
+def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says of the dataset and of the project, without what follows from rows."""
+    own = {k: v for k, v in manifest.items() if k not in ("@context", "distribution", "recordSet", "copick:config")}
+    config = manifest.get("copick:config")
+    of_project = config.items() if isinstance(config, Mapping) else ()
+    return own | {f"copick:config {k}": v for k, v in of_project if k != "pickable_objects"}
 
 
 def _objects(before: object, after: object) -> dict[str, tuple[Any, Any]]:

@@ -24,6 +24,7 @@ _MODELS: tuple[_Place, ...] = (
     (("dataset", "creators", "*"), recipe.Creator, "a creator"),
     (("dataset", "publisher"), recipe.Creator, "a publisher"),
     (("dataset", "rai"), recipe.Rai, "`rai`"),
+    (("project",), recipe.Project, "`project`"),
     (("output",), recipe.Output, "`output`"),
     (("objects", "*"), recipe.ObjectOverride, "an entry of `objects`"),
     (("layers", "*"), recipe.Layer, "a layer"),

@@ -109,6 +109,13 @@ class Dataset(Model):
     rai: Rai | None = Field(None, description="Croissant RAI vocabulary, in snake_case.")
 
 
+class Project(Model):
+    """What ``copick:config`` calls the copick project that a reader opens."""
+
+    name: Text | None = Field(None, description="Instead of the name that the exported project or the base has.")
+    description: Text | None = Field(None, description="Instead of its description.")
+
+
 class Output(Model):
     """Where the Croissant is written and where it will be read."""
 
@@ -295,6 +302,7 @@ class Recipe(Model):
     params: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Parameters and their defaults.")
     dataset: Dataset | None = Field(None, description="Dataset-level metadata; required unless there is a base.")
     base: Text | None = Field(None, description="An existing Croissant to start from.")
+    project: Project = Field(default_factory=Project, description="What readers call the copick project.")
     output: Output = Field(description="Where the Croissant is written and where it will be read.")
     sources: FrozenMap[Source] = Field(
         default_factory=nothing,

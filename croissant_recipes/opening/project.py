@@ -19,6 +19,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.opening import copick_adapter as adapter
 from croissant_recipes.opening.artifacts import DensityMap, Run
 from croissant_recipes.opening.row_index import RowIndex
+from croissant_recipes.schema import PROJECT_KEYS
 
 
 def from_croissant(
@@ -199,7 +200,7 @@ def _for_folders(place: str) -> dict[str, Any]:
 
 def _configure(config: adapter.CopickConfigMLCroissant, block: Mapping[str, Any]) -> None:
     """What the Croissant says of the project, over what the config says, except for objects that the config lists."""
-    for key in ("name", "description", "version", "user_id", "session_id"):
+    for key in PROJECT_KEYS:
         if block.get(key) is not None:
             setattr(config, key, block[key])
     if not config.pickable_objects:

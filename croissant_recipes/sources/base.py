@@ -61,7 +61,7 @@ class Inventory:
             ``run_alias`` in ``runs`` is a second name that a run answers to.
         roots: The places that the tables' ``root`` column names.
         objects: Pickable objects as plain values of copick's ``PickableObject`` fields, in the source's order.
-        config: ``version``, ``user_id``, ``session_id`` of the copick project, where there is one.
+        config: What is known of the copick project, by the keys of ``PROJECT_KEYS``.
         manifest: The metadata document of an existing Croissant.
         diagnostics: What the source has to say: names it cannot read back, artifacts it leaves out.
         vocabulary: Names that are there although the tables leave them out, for hints, by artifact type.

@@ -14,8 +14,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
 from croissant_recipes.language.source_kinds import CONFIG_TYPES
 from croissant_recipes.location import Location
-
-_FACTS = ("version", "user_id", "session_id")
+from croissant_recipes.schema import PROJECT_KEYS
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def plain_objects(objects: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:
 
 def facts(model: Any) -> dict[str, Any]:
     """What an inventory tells of a config."""
-    return {key: getattr(model, key) for key in _FACTS}
+    return {key: getattr(model, key) for key in PROJECT_KEYS}
 
 
 def _problem(error: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -11,14 +11,12 @@ from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import URL, Location
-from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS, SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.facts import FileReader, FileRoot
 from croissant_recipes.sources.identity import digest
 
 ROOT = "croissant"
-
-_CONFIG_KEYS = ("version", "user_id", "session_id")
 
 
 class CroissantSource:
@@ -58,7 +56,7 @@ class CroissantSource:
             tables=artifact_tables(existing.tables),
             roots={ROOT: root_at(self._place_of(existing))},
             objects=tuple(existing.config.get("pickable_objects", ())),
-            config={key: existing.config.get(key) for key in _CONFIG_KEYS},
+            config={key: existing.config[key] for key in PROJECT_KEYS if existing.config.get(key) is not None},
             manifest=existing.manifest,
             diagnostics=existing.diagnostics,
         )
