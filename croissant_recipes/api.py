@@ -13,6 +13,7 @@ from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, exit_code, in_order
 from croissant_recipes.language import checks, recipe
 from croissant_recipes.language.checked import CheckedRecipe
+from croissant_recipes.location import Location
 from croissant_recipes.options import Options
 from croissant_recipes.progress import Silent
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from croissant_recipes.planning import Outcome
     from croissant_recipes.report import Report
     from croissant_recipes.sources.base import Progress
-    from croissant_recipes.writing import Output
+    from croissant_recipes.stores import Output
 
 PathLike = str | os.PathLike[str]
 
@@ -73,7 +74,7 @@ class Planned:
     @property
     def metadata_url(self) -> str | None:
         """Where ``metadata.json`` lies, for ``from_croissant``."""
-        return f"{self.output.project_root}/Croissant/metadata.json" if self.output else None
+        return self.output.metadata.url if self.output else None
 
     @property
     def report(self) -> Report:
@@ -177,10 +178,10 @@ def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
 
 def _shared_outputs(checked: Sequence[Checked], outputs: Sequence[Output]) -> dict[str, list[Diagnostic]]:
     """Recipes of one call that would write the same Croissant."""
-    first: dict[str, str] = {}
+    first: dict[Location, str] = {}
     found: dict[str, list[Diagnostic]] = {}
     for result, output in zip(checked, outputs, strict=True):
-        earlier = first.setdefault(output.project_root, result.path)
+        earlier = first.setdefault(output.project_root.real, result.path)
         if earlier != result.path or [c.path for c in checked].count(result.path) > 1:
             assert result.recipe is not None
             span = result.recipe.document.value_span("output", "project_root")

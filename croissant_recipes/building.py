@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croissant_recipes import planning, writing
+from croissant_recipes import planning, stores
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, diff, existing
@@ -15,9 +15,9 @@ from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.existing import Existing
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
+from croissant_recipes.location import Location
 from croissant_recipes.options import Options
-from croissant_recipes.sources import locations
-from croissant_recipes.writing import Output
+from croissant_recipes.stores import Output
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class Prepared:
 
 def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
     """Prepare without writing, locking or repairing anything."""
-    return _prepare(plan, found, output, options, writing.peek(output))
+    return _prepare(plan, found, output, options, stores.peek(output))
 
 
 def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
     """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the
     lock, and not written when something stands against it now."""
-    with writing.locked(output):
-        there = writing.read_existing(output)
+    with stores.locked(output):
+        there = stores.read_existing(output)
         if there != prepared.there:
             prepared = _prepare(plan, found, output, options, there)
         if not any(errors(prepared.diagnostics)):
-            writing.commit(output, prepared.files, remove=prepared.stale)
+            stores.commit(output, prepared.files, remove=prepared.stale)
     return prepared
 
 
@@ -114,7 +114,7 @@ def _starts_from_itself(plan: Plan, output: Output) -> bool:
     base = plan.checked.recipe.base
     if base is None:
         return False
-    return locations.locate(base, plan.checked.folder) == f"{output.project_root}/Croissant/{METADATA}"
+    return Location.parse(base, plan.checked.folder).is_same_place(output.metadata)
 
 
 def _moved_on(plan: Plan, there: Existing, output: Output) -> list[Diagnostic]:

@@ -15,6 +15,7 @@ import click
 
 from croissant_recipes import __version__
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
 
 if TYPE_CHECKING:
@@ -265,6 +266,6 @@ def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
     from croissant_recipes import copick_config
 
     assert result.plan is not None
-    assert result.metadata_url is not None
-    overlay_root = str(Path(overlay).resolve()) if overlay and "://" not in overlay else overlay
-    Path(path).write_bytes(copick_config.emit(result.metadata_url, result.plan.content.base_url, overlay_root))
+    assert result.output is not None
+    overlay_root = Location.parse(overlay).url if overlay else None
+    Path(path).write_bytes(copick_config.emit(str(result.output.metadata), result.plan.content.base_url, overlay_root))

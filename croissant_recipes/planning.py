@@ -14,13 +14,13 @@ from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
+from croissant_recipes.location import Location
 from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources import locations
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
 from croissant_recipes.sources.opening import SourceKey, open_source, source_key
+from croissant_recipes.stores import Output
 from croissant_recipes.work import Workers
-from croissant_recipes.writing import Output
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Outcome:
 def output_of(checked: CheckedRecipe, options: Options) -> Output:
     """Where a recipe is built."""
     if options.output is not None:
-        return Output(locations.locate(options.output, Path.cwd()), checked.recipe.output.fs_args)
-    return Output(locations.locate(checked.recipe.output.project_root, checked.folder), checked.recipe.output.fs_args)
+        return Output(Location.parse(options.output), checked.recipe.output.fs_args)
+    return Output(Location.parse(checked.recipe.output.project_root, checked.folder), checked.recipe.output.fs_args)
 
 
 def make_plans(
@@ -114,8 +114,9 @@ class _Session:
         from croissant_recipes.sources.croissant import CroissantSource
 
         output = checked.recipe.output
-        same_place = locations.protocol(checked.recipe.base) == locations.protocol(output.project_root)
-        spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_place else {})
+        root = Location.parse(output.project_root, checked.folder)
+        same_service = Location.parse(checked.recipe.base, checked.folder).same_service(root)
+        spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_service else {})
         source = CroissantSource("base", spec, Means(checked.folder, self.workers))
         existing = source.read(self.progress)
         inventory = source.inventory(existing)
@@ -144,7 +145,7 @@ class _Session:
             return Outcome(checked, None, in_order(found))
         authors, unanswered = self._authors(checked, resolution)
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
-        root = output_of(checked, self.options).project_root
+        root = str(output_of(checked, self.options).project_root)
         plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
         diagnostics = in_order([*found, *unanswered, *plan.diagnostics])
         return Outcome(checked, plan, diagnostics, self._identities(checked, resolution))

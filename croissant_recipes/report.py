@@ -19,7 +19,7 @@ from croissant_recipes.compiler.planner import Plan, Resolution
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
 from croissant_recipes.sources.base import Request
-from croissant_recipes.writing import Output
+from croissant_recipes.stores import Output
 
 
 class Verdict(StrEnum):
@@ -122,7 +122,7 @@ def make(
 ) -> Report:
     """The report of a recipe that was planned (``written`` is false) or built."""
     place = output.place if output else None
-    url = f"{output.project_root}/Croissant/metadata.json" if output else None
+    url = str(output.metadata) if output else None
     bare = Report(path, _verdict(prepared, findings), findings, place, url, written)
     if plan is None:
         return bare

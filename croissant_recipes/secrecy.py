@@ -10,16 +10,11 @@ _QUERY = re.compile(r"(?<=\S)\?\S+=\S*")
 _SHORTEST_SECRET = 4
 
 
-def without_userinfo(text: str) -> str:
-    """A text without the user names and passwords of the URLs in it."""
-    return _USERINFO.sub("", text)
-
-
 def without_secrets(text: str, fs_args: Mapping[str, object]) -> str:
     """A text without what ``fs_args`` hold, and without user names, passwords and queries of the URLs in it."""
     for secret in sorted(_secrets(fs_args), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _QUERY.sub("", without_userinfo(text))
+    return _QUERY.sub("", _USERINFO.sub("", text))
 
 
 def _secrets(value: object) -> Iterator[str]:

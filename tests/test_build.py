@@ -29,7 +29,7 @@ from projects import (
     write_project,
 )
 
-from croissant_recipes import Options, Planned, build, from_croissant, plan, writing
+from croissant_recipes import Options, Planned, build, from_croissant, plan, stores
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import manifest
@@ -510,13 +510,13 @@ def test_drift_between_plan_and_write_is_not_lost(lab: Lab, monkeypatch: pytest.
     lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
     lab.build()
     lab.write("recipe.yaml", "  - {export: lab, picks: ['vlp']}\n")
-    locked = writing.locked
+    locked = stores.locked
 
     def meanwhile(output: Any, *args: Any) -> Any:
         lab.add_picks()
         return locked(output, *args)
 
-    monkeypatch.setattr(writing, "locked", meanwhile)
+    monkeypatch.setattr(stores, "locked", meanwhile)
     result = lab.build()
     assert not result.written
     assert with_code(result.diagnostics, Code.DRIFT)
@@ -722,13 +722,13 @@ def test_what_others_add_while_a_base_that_is_the_output_is_worked_on_is_not_los
 ) -> None:
     write_base(lab, "out")
     base_recipe(lab, "out/Croissant/metadata.json")
-    locked = writing.locked
+    locked = stores.locked
 
     def meanwhile(output: Any, *args: Any) -> Any:
         lab.add_picks()
         return locked(output, *args)
 
-    monkeypatch.setattr(writing, "locked", meanwhile)
+    monkeypatch.setattr(stores, "locked", meanwhile)
     result = lab.build()
     assert not result.written
     assert [d.code for d in result.diagnostics if d.is_error] == [Code.DRIFT]

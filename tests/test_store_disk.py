@@ -16,8 +16,9 @@ import pytest
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError
-from croissant_recipes.writing import Output, commit, local, locked, peek, read_existing
-from croissant_recipes.writing.exchange import exchange
+from croissant_recipes.location import Location
+from croissant_recipes.stores import Output, commit, disk, locked, peek, read_existing
+from croissant_recipes.stores.exchange import exchange
 
 FILES = {"metadata.json": b"{}", "runs.csv": b"name\n1\n", "picks.csv": b"run\n1\n"}
 
@@ -49,13 +50,13 @@ def refusal(output: Output) -> DiagnosticError:
 
 def test_the_first_build_makes_the_project_root(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "root"
-    build(Output(str(root)), FILES)
+    build(Output(Location.parse(root)), FILES)
     assert contents(root / "Croissant") == FILES
 
 
 def test_a_file_url_is_a_local_path(tmp_path: Path) -> None:
     root = tmp_path / "with space"
-    build(Output(root.as_uri()), FILES)
+    build(Output(Location.parse(f"file://{root}")), FILES)
     assert contents(root / "Croissant") == FILES
 
 
@@ -67,7 +68,7 @@ def test_other_files_and_folders_stay_and_removed_ones_go(tmp_path: Path) -> Non
     (croissant / "link").symlink_to("README")
     (croissant / "meshes.csv").write_bytes(b"old")
     before = (croissant / "README").stat()
-    build(Output(str(tmp_path)), FILES, remove=("meshes.csv", "features.csv"))
+    build(Output(Location.parse(tmp_path)), FILES, remove=("meshes.csv", "features.csv"))
     assert contents(croissant) == {**FILES, "README": b"mine", "link": b"mine", "images/a.png": b"png"}
     assert os.readlink(croissant / "link") == "README"
     after = (croissant / "README").stat()
@@ -83,13 +84,13 @@ def test_without_hard_links_other_files_are_copied(tmp_path: Path, monkeypatch: 
     readme = tmp_path / "Croissant" / "README"
     readme.write_bytes(b"mine")
     os.utime(readme, (1, 1))
-    build(Output(str(tmp_path)), FILES)
+    build(Output(Location.parse(tmp_path)), FILES)
     assert readme.read_bytes() == b"mine"
     assert readme.stat().st_mtime == 1
 
 
 def test_a_build_that_changes_nothing_touches_nothing(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     build(output, FILES)
     croissant = tmp_path / "Croissant"
 
@@ -102,7 +103,7 @@ def test_a_build_that_changes_nothing_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_stays_the_same_keeps_its_time(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     build(output, FILES)
     os.utime(tmp_path / "Croissant" / "runs.csv", (1, 1))
     build(output, {**FILES, "metadata.json": b'{"new": 1}'})
@@ -111,7 +112,7 @@ def test_a_file_that_stays_the_same_keeps_its_time(tmp_path: Path) -> None:
 
 
 def test_modes_follow_the_umask_and_the_directory_keeps_its_own(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     croissant = tmp_path / "Croissant"
     with umask(0o027):
         build(output, FILES)
@@ -130,7 +131,7 @@ def test_a_symbolic_link_at_croissant_is_followed_and_stays(tmp_path: Path) -> N
     root = tmp_path / "root"
     root.mkdir()
     (root / "Croissant").symlink_to(real)
-    build(Output(str(root)), FILES)
+    build(Output(Location.parse(root)), FILES)
     assert (root / "Croissant").is_symlink()
     assert contents(real) == FILES
     assert sorted(os.listdir(real.parent)) == [".croissant-recipe.lock", "published"]
@@ -142,13 +143,13 @@ def test_two_roots_that_link_to_one_directory_share_its_lock(tmp_path: Path) -> 
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "Croissant").symlink_to(tmp_path / "disk" / "published")
-        outputs.append(Output(str(tmp_path / name)))
+        outputs.append(Output(Location.parse(tmp_path / name)))
     with locked(outputs[0]):
         assert refusal(outputs[1]).diagnostics[0].code is Code.LOCKED
 
 
 def test_existing_files_are_read_without_subfolders(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     assert peek(output) == {}
     with locked(output):
         assert read_existing(output) == {}
@@ -162,12 +163,12 @@ def test_existing_files_are_read_without_subfolders(tmp_path: Path) -> None:
 
 def test_a_look_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    assert peek(Output(str(root))) == {}
+    assert peek(Output(Location.parse(root))) == {}
     assert not root.exists()
 
 
 def test_a_look_sees_one_version_while_others_build(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     versions = [{name: bytes([letter]) * 20_000 for name in FILES} for letter in b"ab"]
     build(output, versions[0])
     stop = threading.Event()
@@ -195,14 +196,14 @@ def test_a_look_sees_one_version_while_others_build(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd", ".lock", ".staged", "journal.json"])
 def test_a_name_that_leads_elsewhere_is_a_bug_of_the_caller(tmp_path: Path, name: str) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     with locked(output), pytest.raises(ValueError, match="not names of files"):
         commit(output, {name: b""})
     assert not (tmp_path / "Croissant").exists()
 
 
 def test_writing_outside_the_lock_is_a_bug_of_the_caller(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     with locked(output):
         pass
     for attempt in (lambda: commit(output, FILES), lambda: read_existing(output)):
@@ -212,7 +213,7 @@ def test_writing_outside_the_lock_is_a_bug_of_the_caller(tmp_path: Path) -> None
 
 def test_a_root_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    [diagnostic] = refusal(Output(f"{tmp_path}/file/root")).diagnostics
+    [diagnostic] = refusal(Output(Location.parse(f"{tmp_path}/file/root"))).diagnostics
     assert diagnostic.code is Code.NOT_WRITABLE
     path = f"{tmp_path}/file/root"
     assert diagnostic.message == f"{path}/Croissant cannot be written: Not a directory ({path})"
@@ -221,7 +222,7 @@ def test_a_root_below_a_file_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "Croissant").write_bytes(b"mine")
-    [diagnostic] = refusal(Output(str(tmp_path))).diagnostics
+    [diagnostic] = refusal(Output(Location.parse(tmp_path))).diagnostics
     assert diagnostic.code is Code.NOT_WRITABLE
     assert "Not a directory" in diagnostic.message
     assert (tmp_path / "Croissant").read_bytes() == b"mine"
@@ -230,7 +231,7 @@ def test_a_file_in_the_place_of_the_directory_is_left_alone(tmp_path: Path) -> N
 def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "Croissant" / "runs.csv").mkdir(parents=True)
     (tmp_path / "Croissant" / "runs.csv" / "x").write_bytes(b"mine")
-    [diagnostic] = refusal(Output(str(tmp_path))).diagnostics
+    [diagnostic] = refusal(Output(Location.parse(tmp_path))).diagnostics
     assert diagnostic.code is Code.NOT_WRITABLE
     assert "Is a directory" in diagnostic.message
     assert contents(tmp_path / "Croissant") == {"runs.csv/x": b"mine"}
@@ -247,7 +248,7 @@ def test_a_read_only_folder_is_respected(tmp_path: Path, folder: str, monkeypatc
             pytest.skip("the superuser may write in a read-only folder")
     closed.chmod(0o555)
     try:
-        [diagnostic] = refusal(Output(str(tmp_path))).diagnostics
+        [diagnostic] = refusal(Output(Location.parse(tmp_path))).diagnostics
     finally:
         closed.chmod(0o755)
     assert diagnostic.code is Code.NOT_WRITABLE
@@ -272,8 +273,8 @@ def test_a_swap_is_one_step_or_none(tmp_path: Path) -> None:
 def test_where_two_directories_cannot_be_swapped_they_are_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "exchange", lambda *_: False)
-    output = Output(str(tmp_path))
+    monkeypatch.setattr(disk, "exchange", lambda *_: False)
+    output = Output(Location.parse(tmp_path))
     build(output, FILES)
     build(output, {"metadata.json": b"new"}, remove=("picks.csv",))
     assert contents(tmp_path / "Croissant") == {"metadata.json": b"new", "runs.csv": FILES["runs.csv"]}
@@ -282,8 +283,9 @@ def test_where_two_directories_cannot_be_swapped_they_are_renamed(
 
 BUILDER = """
 import sys
-from croissant_recipes.writing import Output, commit, locked
-output = Output(sys.argv[1])
+from croissant_recipes.location import Location
+from croissant_recipes.stores import Output, commit, locked
+output = Output(Location.parse(sys.argv[1]))
 with locked(output):
     print("held", flush=True)
     sys.stdin.readline()
@@ -292,7 +294,7 @@ with locked(output):
 
 
 def test_a_second_process_is_refused_then_waits_its_turn(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     other = subprocess.Popen(
         [sys.executable, "-c", BUILDER, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -328,17 +330,17 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     with other:
         assert other.stdout.readline() == "held\n"
         other.kill()
-    build(Output(str(tmp_path)), FILES)
+    build(Output(Location.parse(tmp_path)), FILES)
     assert contents(tmp_path / "Croissant") == FILES
 
 
 def build_often(root: str, letter: str) -> None:
     for number in range(10):
-        build(Output(root), {name: f"{letter}{number}".encode() for name in FILES})
+        build(Output(Location.parse(root)), {name: f"{letter}{number}".encode() for name in FILES})
 
 
 def test_processes_that_build_at_once_never_mix(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     spawn = multiprocessing.get_context("spawn")
     builders = [spawn.Process(target=build_often, args=(str(tmp_path), letter)) for letter in "ab"]
     for builder in builders:

@@ -20,8 +20,9 @@ from servers import KEY, SECRET, S3Server, s3_server
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.journal import staged_view
-from croissant_recipes.writing import Output, commit, lock, locked, peek, read_existing, remote
-from croissant_recipes.writing.remote import Place
+from croissant_recipes.location import Location
+from croissant_recipes.stores import Output, commit, locked, object_lock, object_store, peek, read_existing
+from croissant_recipes.stores.object_folder import Place
 
 BUCKET = "bucket"
 ANY_AGE = timedelta(days=-1)  # S3 tells times in whole seconds, so that a new lock may seem to be of the future
@@ -50,14 +51,14 @@ def server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def output(server: S3Server, request: pytest.FixtureRequest) -> Output:
-    return Output(f"s3://{BUCKET}/{abs(hash(request.node.name))}/root", server.fs_args)
+    return Output(Location.parse(f"s3://{BUCKET}/{abs(hash(request.node.name))}/root"), server.fs_args)
 
 
 @pytest.fixture
 def memory() -> Iterator[Output]:
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
-    yield Output("memory://lab/root")
+    yield Output(Location.parse("memory://lab/root"))
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
@@ -70,9 +71,9 @@ def anywhere(request: pytest.FixtureRequest) -> Output:
 
 def objects(output: Output) -> dict[str, bytes]:
     """All that lies below the project root, the stage and the lock included."""
-    if output.project_root.startswith("s3://"):
+    if output.project_root.protocol == "s3":
         return S3Server("").objects(BUCKET, bucket_prefix(output))
-    fs, root = fsspec.core.url_to_fs(output.project_root)
+    fs, root = fsspec.core.url_to_fs(output.project_root.url)
     return {path.removeprefix(f"{root}/"): fs.cat_file(path) for path in fs.find(root)}
 
 
@@ -89,16 +90,16 @@ def build(output: Output, files: dict[str, bytes] = NEW, remove: tuple[str, ...]
 
 
 def bucket_prefix(output: Output) -> str:
-    return output.project_root.removeprefix(f"s3://{BUCKET}/") + "/"
+    return output.project_root.path.removeprefix("/") + "/"
 
 
 def lay_out(output: Output, files: dict[str, bytes]) -> None:
     """Makes the project root hold a Croissant of these files and nothing else."""
-    if output.project_root.startswith("s3://"):
+    if output.project_root.protocol == "s3":
         S3Server("").replace(BUCKET, bucket_prefix(output), below(files))
         return
     MemoryFileSystem.store.clear()
-    fs, root = fsspec.core.url_to_fs(output.project_root)
+    fs, root = fsspec.core.url_to_fs(output.project_root.url)
     for name, data in below(files).items():
         fs.pipe_file(f"{root}/{name}", data)
 
@@ -169,7 +170,7 @@ class Mortal:
 @contextmanager
 def mortal(output: Output, nth: int = 10**6) -> Iterator[Mortal]:
     """Every build inside works with the filesystem that is yielded."""
-    fs, path = fsspec.core.url_to_fs(f"{output.project_root}/Croissant", **output.fs_args)
+    fs, path = fsspec.core.url_to_fs(output.croissant.url, **output.fs_args)
     watched = Mortal(fs, nth)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Place, "of", lambda _: Place(watched, path))
@@ -188,7 +189,7 @@ def killed_build(output: Output, nth: int) -> bool:
 
 def as_the_reader_sees(output: Output) -> dict[str, bytes]:
     """How our Croissant reader reads: the manifest, then what it names, each through the staged view."""
-    fs, folder = fsspec.core.url_to_fs(f"{output.project_root}/Croissant", **output.fs_args)
+    fs, folder = fsspec.core.url_to_fs(output.croissant.url, **output.fs_args)
 
     def inside(path: str) -> bytes:
         return bytes(fs.cat_file(f"{folder}/{path}"))
@@ -208,7 +209,7 @@ def as_the_reader_sees(output: Output) -> dict[str, bytes]:
 def test_a_build_killed_at_any_write_leaves_the_old_croissant_or_the_new(
     anywhere: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "_STALE_AFTER", ANY_AGE)
+    monkeypatch.setattr(object_lock, "_STALE_AFTER", ANY_AGE)
     outcomes = []
     halfway = 0
     for nth in range(1, 200):
@@ -246,7 +247,7 @@ def test_a_build_killed_at_any_write_leaves_the_old_croissant_or_the_new(
 def test_a_first_build_killed_at_any_write_leaves_nothing_or_the_new_croissant(
     memory: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "_STALE_AFTER", ANY_AGE)
+    monkeypatch.setattr(object_lock, "_STALE_AFTER", ANY_AGE)
     outcomes = []
     for nth in range(1, 200):
         lay_out(memory, {})
@@ -264,13 +265,13 @@ def test_a_first_build_killed_at_any_write_leaves_nothing_or_the_new_croissant(
 
 
 def test_a_stage_that_something_else_changed_is_not_published(memory: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_STALE_AFTER", ANY_AGE)
+    monkeypatch.setattr(object_lock, "_STALE_AFTER", ANY_AGE)
     for nth in range(1, 200):
         lay_out(memory, OLD)
         killed_build(memory, nth)
         if "Croissant/.staged/journal.json" in objects(memory):
             break
-    fs, root = fsspec.core.url_to_fs(memory.project_root)
+    fs, root = fsspec.core.url_to_fs(memory.project_root.url)
     fs.pipe_file(f"{root}/Croissant/.staged/runs.csv", b"other")
     diagnostic = diagnostic_of(lambda: build(memory))
     assert diagnostic.code is Code.NOT_WRITABLE
@@ -286,7 +287,7 @@ def test_a_stage_that_something_else_changed_is_not_published(memory: Output, mo
 )
 def test_what_is_no_whole_journal_is_none(memory: Output, journal: bytes) -> None:
     lay_out(memory, {**OLD, ".staged/journal.json": journal})
-    fs, root = fsspec.core.url_to_fs(memory.project_root)
+    fs, root = fsspec.core.url_to_fs(memory.project_root.url)
     assert staged_view(lambda name: fs.cat_file(f"{root}/Croissant/{name}")) is None
     assert build(memory) == OLD
     assert objects(memory) == below(NEW)
@@ -310,7 +311,7 @@ def build_at_once(output: Output) -> None:
 
 
 def test_a_second_build_waits_its_turn(anywhere: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_POLL", 0.05)
+    monkeypatch.setattr(object_lock, "_POLL", 0.05)
     found: list[dict[str, bytes]] = []
     second = threading.Thread(target=lambda: found.append(build(anywhere, NEW, REMOVED)))
     with locked(anywhere):
@@ -324,7 +325,7 @@ def test_a_second_build_waits_its_turn(anywhere: Output, monkeypatch: pytest.Mon
 
 def test_of_two_creates_of_one_lock_the_server_refuses_one(output: Output) -> None:
     place = Place.of(output)
-    locks = [lock._RemoteLock(output, place) for _ in range(2)]
+    locks = [object_lock.ObjectLock(output, place) for _ in range(2)]
     for one in locks:
         # Neither sees the other's lock when it looks, as when both start in one instant.
         one._holder = iter([None, *[b"other"] * 9]).__next__  # type: ignore[method-assign]
@@ -364,7 +365,7 @@ def test_a_clock_that_is_wrong_does_not_make_a_lock_old(output: Output, monkeypa
 
 def test_a_build_whose_lock_was_taken_over_stops_and_leaves_it(anywhere: Output) -> None:
     lay_out(anywhere, OLD)
-    fs, root = fsspec.core.url_to_fs(anywhere.project_root, **anywhere.fs_args)
+    fs, root = fsspec.core.url_to_fs(anywhere.project_root.url, **anywhere.fs_args)
 
     def robbed() -> None:
         with locked(anywhere):
@@ -378,8 +379,8 @@ def test_a_build_whose_lock_was_taken_over_stops_and_leaves_it(anywhere: Output)
 
 
 def test_a_long_build_renews_its_lock(memory: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_RENEW_EVERY", timedelta())
-    monkeypatch.setattr(lock, "_VERIFY_EVERY", timedelta())
+    monkeypatch.setattr(object_lock, "_RENEW_EVERY", timedelta())
+    monkeypatch.setattr(object_lock, "_VERIFY_EVERY", timedelta())
     path = "/lab/root/Croissant/.lock"
     with locked(memory):
         made = MemoryFileSystem.store[path].modified
@@ -396,7 +397,7 @@ def test_a_build_that_fails_frees_its_lock(anywhere: Output) -> None:
 
 def test_a_look_that_a_commit_overtakes_is_repeated(memory: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(memory, OLD)
-    read_through = remote._read_through
+    read_through = object_store._read_through
     looks: list[dict[str, bytes]] = []
 
     def overtaken(place: Place) -> dict[str, bytes]:
@@ -405,14 +406,14 @@ def test_a_look_that_a_commit_overtakes_is_repeated(memory: Output, monkeypatch:
             build(memory)
         return looks[-1]
 
-    monkeypatch.setattr(remote, "_read_through", overtaken)
+    monkeypatch.setattr(object_store, "_read_through", overtaken)
     assert peek(memory) == NEW
     assert looks == [OLD, NEW]
 
 
 def test_a_look_at_what_never_rests_is_given_up(memory: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     letters = iter("abcdefgh")
-    monkeypatch.setattr(remote, "_read_through", lambda _: build(memory, version(next(letters))))
+    monkeypatch.setattr(object_store, "_read_through", lambda _: build(memory, version(next(letters))))
     diagnostic = diagnostic_of(lambda: peek(memory))
     assert diagnostic.code is Code.LOCKED
     assert diagnostic.message == (
@@ -443,7 +444,7 @@ def test_stores_without_copy_are_written_twice(memory: Output, monkeypatch: pyte
 
 
 def test_a_missing_bucket_is_named_and_not_made(server: S3Server) -> None:
-    diagnostic = diagnostic_of(lambda: build(Output("s3://missing/root", server.fs_args)))
+    diagnostic = diagnostic_of(lambda: build(Output(Location.parse("s3://missing/root"), server.fs_args)))
     assert diagnostic.code is Code.NOT_WRITABLE
     assert diagnostic.message == ("s3://missing/root/Croissant cannot be written: The specified bucket does not exist")
     assert diagnostic.hint == "make the bucket or folder first: a build does not; or correct output.project_root"
@@ -454,7 +455,7 @@ def test_a_refused_connection_is_told_without_credentials(monkeypatch: pytest.Mo
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     client = {"endpoint_url": "http://127.0.0.1:1"}
     args = {"key": KEY, "secret": SECRET, "client_kwargs": client, "config_kwargs": {"retries": {"max_attempts": 0}}}
-    diagnostic = diagnostic_of(lambda: build(Output("s3://bucket/root", args)))
+    diagnostic = diagnostic_of(lambda: build(Output(Location.parse("s3://bucket/root"), args)))
     assert diagnostic.code is Code.NOT_WRITABLE
     assert diagnostic.message.startswith("s3://bucket/root/Croissant cannot be written: Could not connect")
     assert "127.0.0.1:1" in diagnostic.message
@@ -465,7 +466,7 @@ def test_credentials_in_the_text_of_an_error_are_struck_out(memory: Output, monk
     def quote(*_: object, **__: object) -> None:
         raise RuntimeError(f"{KEY} with {SECRET} at sftp://me:pass@host/ is refused")
 
-    output = Output("memory://me:pass@lab/root", {"auth": [{"key": KEY}], "secret": SECRET})
+    output = Output(Location.parse("memory://me:pass@lab/root"), {"auth": [{"key": KEY}], "secret": SECRET})
     monkeypatch.setattr(MemoryFileSystem, "cat_file", quote)
     with pytest.raises(DiagnosticError) as caught:
         build(output)
@@ -477,7 +478,7 @@ def test_credentials_in_the_text_of_an_error_are_struck_out(memory: Output, monk
 
 
 def test_an_unknown_filesystem_is_refused() -> None:
-    diagnostic = diagnostic_of(lambda: build(Output("nosuch://bucket/root")))
+    diagnostic = diagnostic_of(lambda: build(Output(Location.parse("nosuch://bucket/root"))))
     assert diagnostic.code is Code.NOT_WRITABLE
     assert diagnostic.message == "nosuch://bucket/root/Croissant cannot be written: Protocol not known: nosuch"
 

@@ -18,11 +18,58 @@ import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from croissant_recipes.writing.exchange import exchange
-from croissant_recipes.writing.output import in_commit_order
+import filelock
+
+from croissant_recipes.stores.exchange import exchange
+from croissant_recipes.stores.output import Output, in_commit_order, refused
+from croissant_recipes.stores.store import Check, Lock
+
+LOCK_FILE = ".croissant-recipe.lock"
 
 _READS = 20
+
+
+class DiskStore:
+    """A Croissant directory on this machine's file system."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    @property
+    def _at(self) -> Places:
+        return Places.below(self._output.project_root.path)
+
+    def lock(self, timeout: float) -> Lock:
+        root = Path(self._output.project_root.path)
+        if not root.exists():
+            root.mkdir(parents=True)
+        # Beside the real directory: two roots whose Croissant links to one directory are one place.
+        path = os.path.join(os.path.dirname(self._at.current), LOCK_FILE)
+        # The file stays: were it removed, a build waiting for it and one that makes it anew would hold two different
+        # files of one name.
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=timeout, poll_interval=0.05)
+        except filelock.Timeout:
+            raise refused(self._output, f"it holds {path}", "wait until it ends, then build again") from None
+        except NotImplementedError as error:  # what older versions of filelock raise where there is no flock
+            raise OSError(errno.ENOSYS, str(error), path) from None
+        # The system keeps this one for as long as the process lives.
+        return Lock(lambda: None, lock.release)
+
+    def peek(self) -> dict[str, bytes] | None:
+        return peek(self._at)
+
+    def repair(self, check: Check) -> None:  # noqa: ARG002 - the lock cannot be lost
+        repair(self._at)
+
+    def read(self) -> dict[str, bytes]:
+        return read(self._at)
+
+    def commit(self, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:  # noqa: ARG002
+        commit(self._at, files, remove)
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.secrecy import without_secrets, without_userinfo
+from croissant_recipes.location import Location
+from croissant_recipes.secrecy import without_secrets
 
 METADATA = "metadata.json"
-
-_LOCAL_SCHEMES = ("file://", "local://")
 
 
 @dataclass(frozen=True)
@@ -25,24 +21,27 @@ class Output:
     """Where a Croissant is written: ``Croissant/`` below ``project_root``.
 
     Attributes:
-        project_root: An absolute local path or an fsspec URL, without a trailing slash.
+        project_root: Where the project lies.
         fs_args: Keyword arguments of the fsspec filesystem. They may hold credentials, so they are never shown.
     """
 
-    project_root: str
+    project_root: Location
     fs_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def local_root(self) -> Path | None:
-        """The project root as a path, or None when it is not on the local file system."""
-        if self.project_root.startswith(_LOCAL_SCHEMES):
-            return Path(url2pathname(urlsplit(self.project_root).path))
-        return None if "://" in self.project_root or "::" in self.project_root else Path(self.project_root)
+    def croissant(self) -> Location:
+        """The Croissant directory."""
+        return self.project_root / "Croissant"
+
+    @property
+    def metadata(self) -> Location:
+        """The Croissant manifest."""
+        return self.croissant / METADATA
 
     @property
     def place(self) -> str:
-        """The Croissant directory as messages name it: without user name and password."""
-        return f"{without_userinfo(self.project_root)}/Croissant"
+        """The Croissant directory as messages name it."""
+        return str(self.croissant)
 
 
 @contextmanager
@@ -62,9 +61,14 @@ def reporting(output: Output, doing: str = "written") -> Iterator[None]:
         # A local file system raises OSError only: anything else is a bug of ours and has to look like one. Remote ones
         # raise what their client library raises (botocore's errors are no OSError). The cause is dropped here, as
         # above, because its text may quote a credential.
-        if output.local_root is not None:
+        if output.project_root.is_local:
             raise
         raise DiagnosticError(_not_writable(output, doing, error)) from None
+
+
+def refused(output: Output, why: str, hint: str) -> DiagnosticError:
+    """The error that tells that another build has the lock."""
+    return DiagnosticError(Diagnostic(Code.LOCKED, f"another build is writing {output.place}: {why}", hint=hint))
 
 
 def _not_writable(output: Output, doing: str, error: Exception) -> Diagnostic:
@@ -87,7 +91,7 @@ def _hint(output: Output, error: Exception) -> str:
         return "allow the build to write there, or choose another output.project_root"
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "free some space there; what was written before is unchanged"
-    if output.local_root is not None:
+    if output.project_root.is_local:
         return "choose another output.project_root, or repair the path"
     if isinstance(error, FileNotFoundError):
         return "make the bucket or folder first: a build does not; or correct output.project_root"
@@ -97,7 +101,3 @@ def _hint(output: Output, error: Exception) -> str:
 def in_commit_order(names: Iterable[str]) -> list[str]:
     """Sorted, ``metadata.json`` last: it makes the others visible."""
     return sorted(names, key=lambda name: (name == METADATA, name))
-
-
-Check = Callable[[], None]
-"""Raises DiagnosticError (``LOCKED``) when the lock is no longer held."""

@@ -20,7 +20,8 @@ import pytest
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import DiagnosticError
-from croissant_recipes.writing import Output, commit, local, locked, peek, read_existing
+from croissant_recipes.location import Location
+from croissant_recipes.stores import Output, commit, disk, locked, peek, read_existing
 
 OLD = {"metadata.json": b'{"version": "old"}', "runs.csv": b"name\nold\n", "picks.csv": b"old\n" * 50, "same.csv": b"s"}
 NEW = {
@@ -74,7 +75,7 @@ def fail(descriptor: int | None) -> None:
 
 
 def build(root: Path) -> None:
-    output = Output(str(root))
+    output = Output(Location.parse(root))
     with locked(output, timeout=5):
         read_existing(output)
         commit(output, NEW, remove=REMOVED)
@@ -121,7 +122,7 @@ def in_child(root: Path, nth: int, action: Callable[[int | None], None]) -> int:
 
 def drive(root: Path, scenario: str, swap: str, kind: str) -> list[dict[str, Any]]:
     if swap == "renames":
-        local.exchange = lambda *_: False
+        disk.exchange = lambda *_: False
     os.fsync = lambda _: None  # a kill loses nothing that the kernel has; syncing would only take time
     records: list[dict[str, Any]] = []
     code = 0
@@ -133,7 +134,7 @@ def drive(root: Path, scenario: str, swap: str, kind: str) -> list[dict[str, Any
             "after": tree(root / "Croissant"),
             "aside": tree(root / ".Croissant.old"),
         }
-        output = Output(str(root))
+        output = Output(Location.parse(root))
         record["peek"] = {name: data.decode() for name, data in peek(output).items()}
         with locked(output, timeout=5):
             record["read"] = {name: data.decode() for name, data in read_existing(output).items()}
@@ -183,7 +184,7 @@ def faulty_builds(root: Path, scenario: str, swap: str, kind: str) -> list[dict[
 def skip_without_exchange(folder: Path, swap: str) -> None:
     (folder / "a").mkdir()
     (folder / "b").mkdir()
-    if swap == "exchange" and not local.exchange(str(folder / "a"), str(folder / "b")):
+    if swap == "exchange" and not disk.exchange(str(folder / "a"), str(folder / "b")):
         pytest.skip("this file system cannot swap two directories")
 
 
@@ -236,7 +237,7 @@ def test_a_build_that_runs_out_of_space_at_any_write_says_so_and_changes_nothing
 def test_the_stage_of_a_killed_build_is_not_mistaken_for_a_croissant(tmp_path: Path) -> None:
     (tmp_path / ".Croissant.new").mkdir()
     (tmp_path / ".Croissant.new" / "metadata.json").write_bytes(b"half")
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     assert peek(output) == {}
     with locked(output):
         assert read_existing(output) == {}
@@ -247,7 +248,7 @@ def test_a_commit_repairs_what_it_was_not_asked_to_read(tmp_path: Path) -> None:
     (tmp_path / ".Croissant.new").mkdir()
     (tmp_path / ".Croissant.old").mkdir()
     (tmp_path / ".Croissant.old" / "README").write_bytes(b"mine")
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     with locked(output):
         commit(output, NEW)
     assert tree(tmp_path / "Croissant") == decoded({**NEW, "README": b"mine"})
@@ -255,7 +256,7 @@ def test_a_commit_repairs_what_it_was_not_asked_to_read(tmp_path: Path) -> None:
 
 
 def test_an_old_croissant_set_aside_is_put_back_only_where_there_is_none(tmp_path: Path) -> None:
-    output = Output(str(tmp_path))
+    output = Output(Location.parse(tmp_path))
     (tmp_path / ".Croissant.old").mkdir()
     (tmp_path / ".Croissant.old" / "metadata.json").write_bytes(b"old")
     with locked(output):

@@ -14,85 +14,43 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-import fsspec.core
-
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.journal import JOURNAL, LOCK, STAGED, Journal, read_journal, staged_path, staged_view
-from croissant_recipes.writing.output import Check, Output, in_commit_order
+from croissant_recipes.journal import JOURNAL, STAGED, Journal, read_journal, staged_path, staged_view
+from croissant_recipes.stores.object_folder import Place
+from croissant_recipes.stores.object_lock import ObjectLock
+from croissant_recipes.stores.output import Output, in_commit_order
+from croissant_recipes.stores.store import Check, Lock
 
 _READS = 5
-_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"})
 
 
-@dataclass(frozen=True)
-class Place:
-    """A Croissant directory in a filesystem of fsspec, as a path in it without a trailing slash."""
+class ObjectStore:
+    """A Croissant directory in any filesystem of fsspec."""
 
-    fs: Any
-    directory: str
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._place = Place.of(output)
 
-    @classmethod
-    def of(cls, output: Output) -> Place:
-        fs, path = fsspec.core.url_to_fs(f"{output.project_root}/Croissant", **output.fs_args)
-        return cls(fs, path.rstrip("/"))
+    def lock(self, timeout: float) -> Lock:
+        lock = ObjectLock(self._output, self._place)
+        lock.acquire(timeout)
+        return Lock(lock.check, lock.release)
 
-    def path(self, name: str) -> str:
-        return f"{self.directory}/{name}"
+    def peek(self) -> dict[str, bytes] | None:
+        return peek(self._place)
 
-    def cat(self, name: str) -> bytes:
-        data: bytes = self.fs.cat_file(self.path(name))
-        return data
+    def repair(self, check: Check) -> None:
+        repair(self._place, check)
 
-    def listing(self) -> dict[str, dict[str, Any]]:
-        """What the store says of each file directly in the directory, the lock left out."""
-        # fsspec keeps listings, and what it kept may be older than another build's commit.
-        self.fs.invalidate_cache()
-        try:
-            entries = self.fs.ls(self.directory, detail=True)
-        except FileNotFoundError:
-            return {}
-        here = self.directory.strip("/")
-        found = {}
-        for entry in entries:
-            parent, _, name = entry["name"].rpartition("/")
-            if entry["type"] == "file" and name not in ("", LOCK) and parent.strip("/") == here:
-                found[name] = entry
-        return found
+    def read(self) -> dict[str, bytes]:
+        return read(self._place)
 
-    def make(self, directory: str) -> None:
-        """Makes a folder where the store has folders."""
-        # Object stores have none, and asked to make one, some filesystems would make a missing bucket.
-        protocol = self.fs.protocol
-        if _OBJECT_STORES.isdisjoint((protocol,) if isinstance(protocol, str) else protocol):
-            self.fs.makedirs(directory, exist_ok=True)
-
-    def copy(self, source: str, target: str) -> None:
-        try:
-            self.fs.cp_file(source, target)
-        except NotImplementedError:
-            self.fs.pipe_file(target, self.fs.cat_file(source))
-
-    def delete(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self.fs.rm_file(path)
-
-    def has_stage(self) -> bool:
-        self.fs.invalidate_cache()
-        try:
-            self.fs.ls(self.path(STAGED))
-        except FileNotFoundError:
-            return False
-        return True
-
-    def delete_stage(self) -> None:
-        self.fs.invalidate_cache()
-        with suppress(FileNotFoundError):
-            self.fs.rm(self.path(STAGED), recursive=True)
+    def commit(self, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:
+        commit(self._place, files, remove, check)
 
 
 def repair(place: Place, check: Check) -> None:

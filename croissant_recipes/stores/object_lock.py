@@ -1,106 +1,24 @@
-"""One builder at a time."""
+"""One builder at a time, in a remote store."""
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 
-import filelock
-
-from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.diagnostics import DiagnosticError
 from croissant_recipes.journal import LOCK, STAGED, staged_path
-from croissant_recipes.writing.local import Places
-from croissant_recipes.writing.output import Check, Output, reporting
-from croissant_recipes.writing.remote import Place
-
-LOCAL_LOCK = ".croissant-recipe.lock"
+from croissant_recipes.stores.object_folder import Place
+from croissant_recipes.stores.output import Output, refused
 
 _STALE_AFTER = timedelta(minutes=15)
 _RENEW_EVERY = timedelta(minutes=1)
 _VERIFY_EVERY = timedelta(seconds=2)
 _POLL = 0.5
 
-_held: dict[str, Check] = {}
 
-
-@contextmanager
-def locked(output: Output, *, timeout: float = 30.0) -> Iterator[None]:
-    """Holds the lock of an output. Makes the project root when it is missing.
-
-    On a local disk the system releases the lock of a build that is killed. In a remote store the lock is an object that
-    a killed build leaves; it counts as left when nobody has renewed it for 15 minutes, by the store's own clock.
-
-    Args:
-        output: Where the build writes.
-        timeout: How long to wait for another build, in seconds.
-
-    Raises:
-        DiagnosticError: ``LOCKED`` when another build holds it for longer; ``NOT_WRITABLE`` when the place cannot be
-            written.
-    """
-    with reporting(output):
-        check, release = (
-            _lock_local(output, timeout) if output.local_root is not None else _lock_remote(output, timeout)
-        )
-    _held[output.project_root] = check
-    try:
-        yield
-    except BaseException:
-        del _held[output.project_root]
-        # What ended the build is the news, not that its lock stays for a while.
-        with suppress(Exception):
-            release()
-        raise
-    del _held[output.project_root]
-    with reporting(output):
-        release()
-
-
-def check_of(output: Output) -> Check:
-    """What tells whether the lock is still held.
-
-    Raises:
-        RuntimeError: If the caller is not inside ``locked``: a bug, not a finding.
-    """
-    if output.project_root not in _held:
-        raise RuntimeError("the output is read for writing, or written, outside locked()")
-    return _held[output.project_root]
-
-
-def _lock_local(output: Output, timeout: float) -> tuple[Check, Callable[[], None]]:
-    root = output.local_root or Path(output.project_root)
-    if not root.exists():
-        root.mkdir(parents=True)
-    # Beside the real directory: two roots whose Croissant links to one directory are one place.
-    path = os.path.join(os.path.dirname(Places.below(root).current), LOCAL_LOCK)
-    # The file stays: were it removed, a build waiting for it and one that makes it anew would hold two different files
-    # of one name.
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=timeout, poll_interval=0.05)
-    except filelock.Timeout:
-        raise _refused(output, f"it holds {path}", "wait until it ends, then build again") from None
-    except NotImplementedError as error:  # what older versions of filelock raise where there is no flock
-        raise OSError(errno.ENOSYS, str(error), path) from None
-    # The system keeps this one for as long as the process lives.
-    return lambda: None, lock.release
-
-
-def _lock_remote(output: Output, timeout: float) -> tuple[Check, Callable[[], None]]:
-    lock = _RemoteLock(output, Place.of(output))
-    lock.acquire(timeout)
-    return lock.check, lock.release
-
-
-class _RemoteLock:
+class ObjectLock:
     """An object that only its maker removes: what it holds is a random token.
 
     It is made by an exclusive create (S3: ``If-None-Match: *``). Where a store has none, two builds that start in the
@@ -201,12 +119,8 @@ class _RemoteLock:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def _refusal(self, what: str) -> DiagnosticError:
-        return _refused(
+        return refused(
             self._output,
             f"{what} {self._output.place}/{LOCK}",
             "wait until it ends, then build again; deleting that object is right if no build runs",
         )
-
-
-def _refused(output: Output, why: str, hint: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(Code.LOCKED, f"another build is writing {output.place}: {why}", hint=hint))
