@@ -8,12 +8,14 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import cryoet_data_portal._client as portal_client
 import pandas as pd
@@ -645,6 +647,111 @@ def test_a_cache_that_cannot_be_written_is_told(server: Server, tmp_path: Path, 
     cache_folder.write_text("in the way")
     (ours,) = scan(server, tmp_path, {}, cache="use")
     assert next(d.message for d in ours.diagnostics if d.code is Code.CACHE).startswith("the portal's answers cannot")
+
+
+# What a source resolved to
+
+Change = Callable[[Tables], None]
+
+
+def identity(server: Server, folder: Path, *layer_maps: Mapping[str, Any], **options: Any) -> str:
+    opened, checked = source(server, **options), specs(folder, *layer_maps)
+    opened.scan(checked, Silent())
+    return opened.identity(checked, [])
+
+
+def at_the_same_address(tables: Tables, server: Server, **options: Any) -> AbstractContextManager[Server]:
+    """Another portal where one was, as the address is a part of what a source resolved to."""
+    return serve(tables, port=urlsplit(server.url).port or 0, **options)
+
+
+EVERYTHING: Mapping[str, Any] = {"session_id": "{authors}"}
+RIBOSOMES: Mapping[str, Any] = {"tomograms": "wbp-raw@13.48", "picks": "cytosolic-ribosome", "others": "exclude"}
+LATER = "2026-03-01T00:00:00+00:00"
+
+
+def test_an_identity_does_not_depend_on_order_pages_faults_and_cache(tmp_path: Path) -> None:
+    with serve(TABLES) as first:
+        usual = identity(first, tmp_path, EVERYTHING, cache="use")
+        assert identity(first, tmp_path, EVERYTHING, cache="offline", datasets=DATASETS[::-1]) == usual
+    assert len(usual) == 64
+    mixed = {name: random.Random(1).sample(rows, len(rows)) for name, rows in TABLES.items()}
+    stumbling = at_the_same_address(mixed, first, shuffle=2, faults=lambda n, _: Status(502) if n % 4 == 0 else None)
+    with stumbling as again:
+        assert again.url == first.url
+        assert identity(again, tmp_path, EVERYTHING, limits=Limits(page_rows=20), jobs=8) == usual
+
+
+def _record(tables: Tables, entity: str, **values: Any) -> dict[str, Any]:
+    return next(row for row in tables[entity] if all(row[name] == value for name, value in values.items()))
+
+
+def _a_ribosome_is_changed(tables: Tables) -> None:
+    _record(tables, "Annotation", objectName="cytosolic ribosome")["lastModifiedDate"] = LATER
+
+
+def _a_tomogram_is_changed(tables: Tables) -> None:
+    _record(tables, "Tomogram", processing="raw", voxelSpacing=13.48)["lastModifiedDate"] = LATER
+
+
+def _a_file_of_picks_is_another(tables: Tables) -> None:
+    annotation = _record(tables, "Annotation", objectName="cytosolic ribosome")["id"]
+    shape = _record(tables, "AnnotationShape", annotationId=annotation)["id"]
+    _record(tables, "AnnotationFile", annotationShapeId=shape)["id"] += 1_000_000
+
+
+def _a_tomogram_is_gone(tables: Tables) -> None:
+    tables["Tomogram"].remove(_record(tables, "Tomogram", processing="raw", voxelSpacing=13.48))
+
+
+def _a_membrane_is_changed(tables: Tables) -> None:
+    _record(tables, "Annotation", objectName="membrane")["lastModifiedDate"] = LATER
+
+
+def _another_tomogram_is_changed(tables: Tables) -> None:
+    _record(tables, "Tomogram", processing="denoised")["lastModifiedDate"] = LATER
+
+
+def _a_title_is_another(tables: Tables) -> None:
+    tables["Dataset"][0]["title"] = "Another title"
+
+
+@pytest.mark.parametrize(
+    ("change", "concerned"),
+    [
+        (_a_ribosome_is_changed, True),
+        (_a_tomogram_is_changed, True),
+        (_a_file_of_picks_is_another, True),
+        (_a_tomogram_is_gone, True),
+        (_a_membrane_is_changed, False),
+        (_another_tomogram_is_changed, False),
+        (_a_title_is_another, False),
+    ],
+)
+def test_an_identity_is_another_where_what_the_layers_take_was_changed(
+    change: Change, concerned: bool, tmp_path: Path
+) -> None:
+    with serve(TABLES) as server:
+        whole, ribosomes = (identity(server, tmp_path, layer) for layer in (EVERYTHING, RIBOSOMES))
+    tables = _copy(TABLES)
+    change(tables)
+    with at_the_same_address(tables, server) as changed:
+        assert (identity(changed, tmp_path, RIBOSOMES) != ribosomes) is concerned
+        assert (identity(changed, tmp_path, EVERYTHING) != whole) is (change is not _a_title_is_another)
+
+
+def test_an_identity_tells_layers_and_endpoints_apart(server: Server, tmp_path: Path) -> None:
+    every = [
+        identity(server, tmp_path, EVERYTHING),
+        identity(server, tmp_path, {}),
+        identity(server, tmp_path, RIBOSOMES),
+        identity(server, tmp_path, RIBOSOMES, {"picks": "beta-amylase", "others": "exclude"}),
+    ]
+    with serve(TABLES) as elsewhere:
+        every.append(identity(elsewhere, tmp_path, RIBOSOMES))
+    assert len(set(every)) == 5
+    with pytest.raises(AssertionError, match="once it was scanned"):
+        source(server).identity(specs(tmp_path, {}), [])
 
 
 # Names that are there

@@ -17,6 +17,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.language.checked import LayerSpec, TypeFilter
 from croissant_recipes.language.portal_schema import Field, annotation_fields, run_fields
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.portal.conditions import (
     RunScope,
     Wanted,
@@ -100,6 +101,11 @@ class PortalType(ABC):
     @abstractmethod
     def table(self, reading: Reading, scope: RunScope, read: Read) -> tuple[pd.DataFrame, tuple[Diagnostic, ...]]:
         """The artifact table, by id, and what there is to say about rows left out."""
+
+    @abstractmethod
+    def modified(self, table: pd.DataFrame, overview: Overview) -> dict[str, str]:
+        """When the records of rows were changed last, as far as the counts of the overview tell it: for all tomograms
+        of a type and size, for all annotations of an object, by what the portal has it for."""
 
     @abstractmethod
     def run_of(self, row: Row) -> int:
@@ -195,6 +201,11 @@ class Tomograms(PortalType):
         told = (Diagnostic(Code.NOT_EXPORTED, message, Severity.WARNING),) if without else ()
         return _with_ids(tables.artifacts(self.name, columns), present), told
 
+    def modified(self, table: pd.DataFrame, overview: Overview) -> dict[str, str]:
+        kind = ["tomo_type", "voxel_size"]
+        found = table[kind].drop_duplicates().merge(overview.tomograms, on=kind).sort_values("modified")
+        return {f"{t}@{v}": m for t, v, m in zip(*(found[c] for c in (*kind, "modified")), strict=True)}
+
 
 class Annotations(PortalType):
     """Picks or segmentations, by the id of the annotation file that they are read from."""
@@ -247,6 +258,10 @@ class Annotations(PortalType):
             if name in fields:
                 table[f"annotation.{name}"] = pd.Series([joined(a) for a in authors], dtype=object)
         return table, ()
+
+    def modified(self, table: pd.DataFrame, overview: Overview) -> dict[str, str]:
+        taken = set(table[ARTIFACTS[self.name].object_column])
+        return {o.identifier: o.modified for o in overview.objects if overview.names.get(o.identifier) in taken}
 
     def _own_columns(self, rows: Sequence[Row], names: Sequence[str]) -> Columns:
         return {"object_name": names, "voxel_size": [_voxel_size(row, float("nan")) for row in rows]}

@@ -25,6 +25,7 @@ from croissant_recipes.sources.portal.overview import Overview, authors_query, g
 from croissant_recipes.sources.portal.queries import reported
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits
+from croissant_recipes.sources.wanted import taken
 
 _UNREAD = "copick reads points and masks only"
 
@@ -72,6 +73,7 @@ class PortalSource:
         self._workers, self._mode, self._limits, self._sleep = means.workers, means.cache, limits, sleep
         self._names = names
         self._scanned: list[tuple[LayerSpec, Inventory]] = []
+        self._overview: Overview | None = None
         self._subject = f"source {name!r}"
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
@@ -100,9 +102,16 @@ class PortalSource:
         return {file: FileFacts() for file in files}
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:  # noqa: ARG002
-        """See ``Source``: the endpoint and the rows, which have the portal's ids."""
+        """See ``Source``: the endpoint, the rows, which have the portal's ids, and when their records were changed."""
+        assert self._overview is not None, "a portal has an identity once it was scanned"
         scanned = [(layer, inventory) for layer, inventory in self._scanned if layer in layers]
-        return identity_of(scanned, runs_chosen=True, of=[str(Location.parse(self.url)), *self.datasets])
+        modified: dict[str, dict[str, str]] = {name: {} for name in PORTAL_TYPES}
+        for layer, inventory in scanned:
+            rows = taken(layer, inventory.tables, runs_chosen=True)
+            for name, kind in PORTAL_TYPES.items():
+                modified[name] |= kind.modified(rows[name], self._overview)
+        of = [str(Location.parse(self.url)), *self.datasets, modified]
+        return identity_of(scanned, runs_chosen=True, of=of)
 
     def authors(self, artifact: str, ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
         """The author lists of some annotations (``picks``, ``segmentations``) or ``tomograms``, by portal id.
@@ -121,7 +130,7 @@ class PortalSource:
 
     def _scan(self, endpoint: Endpoint, layers: Sequence[LayerSpec], progress: Progress) -> list[Inventory]:
         with self._workers.threads() as executor:
-            overview = self._survey(endpoint, executor, layers, progress)
+            self._overview = overview = self._survey(endpoint, executor, layers, progress)
             readings = [self._plan(layer, overview) for layer in layers]
             with FetchPool(endpoint, executor) as pool, progress.task(f"{self.name}: portal", None) as task:
                 for layer in readings:

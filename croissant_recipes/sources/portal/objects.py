@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 PICKS_SHAPES = ("Point", "OrientedPoint")
@@ -39,6 +39,7 @@ class PortalObject:
         annotations: How many annotations of it there are.
         shapes: How many shapes of each type they have.
         emdb_id, pdb_id: As the annotation's publications say.
+        modified: When an annotation of it was changed last, as the portal spells it.
     """
 
     identifier: str
@@ -48,6 +49,7 @@ class PortalObject:
     shapes: Mapping[str, int] = field(default_factory=dict)
     emdb_id: str | None = None
     pdb_id: str | None = None
+    modified: str = ""
 
     @property
     def is_particle(self) -> bool:
@@ -73,9 +75,11 @@ def portal_objects(
     """The objects by object id, from annotations grouped by object and publication, and shapes grouped by object."""
     latest: dict[str, Mapping[str, Any]] = {}
     counts: dict[str, int] = {}
+    modified: dict[str, str] = {}
     for group in annotation_groups:
         identifier = group["groupBy"]["objectId"]
         counts[identifier] = counts.get(identifier, 0) + group["count"]
+        modified[identifier] = max(modified.get(identifier, ""), group["max"]["lastModifiedDate"] or "")
         if identifier not in latest or group["max"]["id"] > latest[identifier]["max"]["id"]:
             latest[identifier] = group
     shapes: dict[str, dict[str, int]] = {}
@@ -83,7 +87,10 @@ def portal_objects(
         by = group["groupBy"]
         if by["annotation"] is not None and by["shapeType"] is not None:
             shapes.setdefault(by["annotation"]["objectId"], {})[by["shapeType"]] = group["count"]
-    return tuple(_object(i, latest[i]["groupBy"], counts[i], shapes.get(i, {})) for i in sorted(latest))
+    return tuple(
+        replace(_object(i, latest[i]["groupBy"], counts[i], shapes.get(i, {})), modified=modified[i])
+        for i in sorted(latest)
+    )
 
 
 def _object(identifier: str, by: Mapping[str, Any], annotations: int, shapes: Mapping[str, int]) -> PortalObject:

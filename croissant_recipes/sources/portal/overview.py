@@ -67,13 +67,17 @@ class Overview:
 
     @cached_property
     def tomograms(self) -> pd.DataFrame:
-        """One row for each tomogram group, in their order: ``tomo_type``, ``voxel_size`` (Å) and ``count``."""
+        """One row for each tomogram group, in their order: ``tomo_type``, ``voxel_size`` (Å), ``count``, and when one
+        of them was changed last, as the portal spells it, in ``modified``."""
         by = [group["groupBy"] for group in self.tomogram_groups]
         return pd.DataFrame(
             {
                 "tomo_type": pd.Series([tomo_type(b) for b in by], dtype="str"),
                 "voxel_size": pd.Series([_spacing(b) for b in by], dtype="float64"),
                 "count": pd.Series([group["count"] for group in self.tomogram_groups], dtype="int64"),
+                "modified": pd.Series(
+                    [group["max"]["lastModifiedDate"] or "" for group in self.tomogram_groups], dtype="str"
+                ),
             }
         )
 
@@ -150,7 +154,7 @@ def _datasets_query(datasets: Sequence[int]) -> Query:
 def _objects_query(of_datasets: Clause) -> Query:
     group_by: Selection = {"objectId": {}, "objectName": {}, "annotationPublication": {}}
     where = {"run": of_datasets}
-    return groups_query("annotated objects", "annotations", group_by, where, "count max { id }")
+    return groups_query("annotated objects", "annotations", group_by, where, "count max { id lastModifiedDate }")
 
 
 def _shapes_query(of_datasets: Clause) -> Query:
@@ -161,7 +165,7 @@ def _shapes_query(of_datasets: Clause) -> Query:
 def _tomograms_query(of_datasets: Clause) -> Query:
     where = at(("tomogramVoxelSpacing", "run"), of_datasets)
     group_by = {**TOMO_TYPE_FIELDS, "tomogramVoxelSpacing": {"voxelSpacing": {}}}
-    return groups_query("tomogram types", "tomograms", group_by, where)
+    return groups_query("tomogram types", "tomograms", group_by, where, "count max { lastModifiedDate }")
 
 
 def authors_query(artifact: str, datasets: Sequence[int]) -> Query:
