@@ -12,6 +12,15 @@ _NAME = r"[A-Za-z][A-Za-z0-9+.-]*"
 URL = rf"(?:{_NAME}::)*{_NAME}://"
 """How a text begins that is a URL and no path, as a regular expression without groups."""
 
+ADDRESS = rf"{_NAME}://\S+"
+"""A whole URL of one link, as a regular expression without groups."""
+
+LOCAL_URL = "(?:file|local)://"
+"""How a URL begins that is a path on this machine."""
+
+WEB_URL = "https?://"
+"""How a web address begins."""
+
 UNFIT_FOR_THE_WEB = "[#?% ]"
 """What a name cannot have in a web address as it is: there it begins something else, or ends the address."""
 
@@ -30,9 +39,21 @@ def is_url(text: str) -> bool:
     return re.match(URL, text) is not None
 
 
+def as_url(place: str) -> str:
+    """A path on this machine or a URL as a URL: paths get ``file://``, which copick takes off again as it is."""
+    return place if is_url(place) else f"file://{place}"
+
+
 def percent_encoded(path: str) -> str:
     """A path as a web address has it, so that whoever decodes it gets the same names."""
     return quote(path, safe="/!$&'()*+,;=:@~")
+
+
+def percent_encoded_address(address: str) -> str:
+    """A web address whose path is names as they are, with these encoded."""
+    host = re.match(f"{WEB_URL}[^/]*", address)
+    at = host.end() if host else 0
+    return address[:at] + percent_encoded(address[at:])
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,7 +162,7 @@ class Location:
     @property
     def uri(self) -> str:
         """What a Croissant says: a URL without credentials, ``file://`` in front of a path on this machine."""
-        return f"file://{self.path}" if self.is_local else str(self)
+        return as_url(str(self))
 
     def __str__(self) -> str:
         return self.public.url

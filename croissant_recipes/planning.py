@@ -190,7 +190,7 @@ def _csv_base(manifest: Mapping[str, object]) -> str | None:
     ending = f"/Croissant/{RECORD_SETS['runs'].csv_name}"
     for entry in entries if isinstance(entries, list) else []:
         url = str(entry.get("contentUrl", "")) if isinstance(entry, dict) else ""
-        if url.startswith(("http://", "https://")) and url.endswith(ending):
+        if Location.parse(url).is_web and url.endswith(ending):
             return url[: -len(ending)]
     return None
 

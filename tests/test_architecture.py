@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,16 @@ def test_sources_and_writers_do_not_know_each_other() -> None:
             assert "stores" not in imports(path), path
         if home(path) == "stores":
             assert "sources" not in imports(path), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_locations_are_taken_apart_in_one_place(path: Path) -> None:
+    """Elsewhere ``://`` stands in whole URLs only, where nothing is asked or put together with it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documentation]
+    signs = [t for t in texts if isinstance(t, str) and "://" in re.sub("[a-z0-9]://[a-z0-9]", "", t)]
+    assert not signs or home(path) == "location"
 
 
 def test_only_the_command_line_imports_click() -> None:

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croissant_recipes.location import UNFIT_FOR_THE_WEB, URL, Location, is_url, percent_encoded
+from croissant_recipes.location import (
+    UNFIT_FOR_THE_WEB,
+    URL,
+    Location,
+    as_url,
+    is_url,
+    percent_encoded,
+    percent_encoded_address,
+)
 
 FOLDER = Path("/recipes/one")
 SECRET = "hunter2"
@@ -274,6 +282,16 @@ def test_a_percent_encoded_path_is_read_back_by_any_client(path: str) -> None:
     address = urlsplit(f"https://h/{percent_encoded(path)}")
     assert unquote(address.path) == f"/{path}"
     assert (address.query, address.fragment) == ("", "")
+
+
+def test_an_address_is_encoded_after_its_host() -> None:
+    assert percent_encoded_address("http://h:80/grid 2#1/a?.json") == "http://h:80/grid%202%231/a%3F.json"
+    assert percent_encoded_address("https://h") == "https://h"
+
+
+@pytest.mark.parametrize(("place", "url"), [("/a b", "file:///a b"), ("file:///a", "file:///a"), ("s3://b", "s3://b")])
+def test_a_place_as_a_url(place: str, url: str) -> None:
+    assert as_url(place) == url
 
 
 def test_percent_encoding_leaves_alone_what_the_web_takes() -> None:

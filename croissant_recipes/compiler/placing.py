@@ -13,6 +13,7 @@ from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
 from croissant_recipes.language.source_kinds import Source
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
 
 PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
@@ -114,7 +115,7 @@ def publish(
     at_home = found.home is not None and bool(urls.is_below(places, found.home).all())
     if at_home and not inside.any():
         assert found.home is not None
-        message = f"the data stays where it is: rows are relative to {urls.shown(found.home)}"
+        message = f"the data stays where it is: rows are relative to {Location.parse(found.home)}"
         hint = "to publish it, give `output:` the `base_url:` that its data will have"
         return Publication(project_root, found.home), [
             Diagnostic(Code.OUTSIDE_ROOT, message, Severity.INFO, hint, span)
@@ -123,7 +124,7 @@ def publish(
     lie, their, them = ("lies", "its URL is", "it") if len(outside) == 1 else ("lie", "their URLs are", "them")
     message = (
         f"{len(outside)} of the exported artifacts {lie} outside output.project_root, such as "
-        f"{urls.shown(min(outside))}: {their} absolute, and the Croissant cannot be moved with {them}"
+        f"{Location.parse(min(outside))}: {their} absolute, and the Croissant cannot be moved with {them}"
     )
     hint = "add `base_url:` to `output:` with the URL that project_root has when it is read"
     return Publication(project_root, None), [Diagnostic(Code.OUTSIDE_ROOT, message, Severity.WARNING, hint, span)]

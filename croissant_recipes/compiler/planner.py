@@ -20,6 +20,7 @@ from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
 from croissant_recipes.sources.base import FileFacts, Inventory
 
@@ -222,7 +223,7 @@ def _replacements(resolution: Resolution) -> Iterator[Diagnostic]:
 
 def _csv_base(output_url: str | None, base: Base | None) -> str | None:
     if output_url is not None:
-        return output_url if output_url.startswith(("http://", "https://")) else None
+        return output_url if Location.parse(output_url).is_web else None
     return base.csv_base if base else None
 
 

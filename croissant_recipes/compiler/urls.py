@@ -7,19 +7,15 @@ relative, so that a mirror of them works.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
 
 import pandas as pd
 
-from croissant_recipes.location import UNFIT_FOR_THE_WEB, is_url, percent_encoded
+from croissant_recipes.location import UNFIT_FOR_THE_WEB, WEB_URL, as_url, percent_encoded_address
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import Root
-
-_WEB = ("http://", "https://")
-_HOST = re.compile("https?://[^/]*/")
 
 
 @dataclass(frozen=True)
@@ -38,16 +34,6 @@ class Publication:
     def anchor(self) -> str:
         """What relative URLs are relative to."""
         return self.base_url if self.base_url is not None else self.project_root
-
-
-def absolute(location: str) -> str:
-    """A location as a URL that needs no base: local paths get ``file://``, which copick takes off again as it is."""
-    return location if is_url(location) else f"file://{location}"
-
-
-def shown(url: str) -> str:
-    """A URL as messages show it: local paths without ``file://``."""
-    return url.removeprefix("file://")
 
 
 def place_of(root: Root, source_base: str | None, output_url: str | None) -> str:
@@ -73,12 +59,12 @@ def places(rows: pd.DataFrame, roots: Mapping[str, str]) -> pd.Series:
 
 def is_below(places: pd.Series, anchor: str) -> pd.Series:
     """Which places lie below an anchor."""
-    return places.str.startswith(f"{absolute(anchor).rstrip('/')}/")
+    return places.str.startswith(f"{as_url(anchor).rstrip('/')}/")
 
 
 def relative(places: pd.Series, anchor: str) -> pd.Series:
     """Places relative to an anchor where they lie below it, otherwise as they are."""
-    prefix = f"{absolute(anchor).rstrip('/')}/"
+    prefix = f"{as_url(anchor).rstrip('/')}/"
     return places.str.slice(len(prefix)).where(places.str.startswith(prefix), places).astype("str")
 
 
@@ -95,17 +81,11 @@ def urls(rows: pd.DataFrame, places: pd.Series, anchor: str | None, *, keep: boo
     found = places if anchor is None else relative(places, anchor)
     if keep:
         found = found.where(ours, places)
-    odd = found.str.contains(UNFIT_FOR_THE_WEB, regex=True) & places.str.startswith(_WEB)
+    odd = found.str.contains(UNFIT_FOR_THE_WEB, regex=True) & places.str.match(WEB_URL)
     if not odd.any():
         return found
-    encoded = places[odd & ours].map(_encoded)
+    encoded = places[odd & ours].map(percent_encoded_address)
     return found.where(~odd, places).where(~(odd & ours), encoded.reindex(found.index)).astype("str")
-
-
-def _encoded(place: str) -> str:
-    match = _HOST.match(place)
-    assert match is not None, "only places on the web are encoded"
-    return match.group() + percent_encoded(place[match.end() :])
 
 
 def expected_by_copick(artifact: str, table: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,7 @@ import mlcroissant as mlc
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.rai import RAI_CONFORMS_TO, RAI_FIELDS
+from croissant_recipes.location import is_url
 from croissant_recipes.schema import RECORD_SETS, STANDARD_SPLITS, RecordSet
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -354,7 +355,7 @@ def _agent(ctx: Any, agent: Mapping[str, Any]) -> Any:
     if not orcid and not affiliation:
         return mlc.Organization(ctx=ctx, **plain)
     if orcid:
-        plain["id"] = orcid if orcid.startswith("https://") else f"https://orcid.org/{orcid}"
+        plain["id"] = orcid if is_url(orcid) else f"https://orcid.org/{orcid}"
     if affiliation:
         plain["extra_properties"] = {"affiliation": {"@type": "sc:Organization", "name": affiliation}}
     return mlc.Person(ctx=ctx, **plain)

@@ -13,6 +13,7 @@ from croissant_recipes.language import selectors
 from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, SplitRule
 from croissant_recipes.language.loading import Draft
 from croissant_recipes.language.yaml_nodes import Document, Path
+from croissant_recipes.location import is_url
 
 _COLUMNS = ("split", "run")
 
@@ -137,7 +138,7 @@ def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[
     def refuse(message: str, hint: str, span: Span = in_recipe) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
         return (), [Diagnostic(Code.SPLIT_FILE, message, span=span, hint=hint)]
 
-    if "://" in name:
+    if is_url(name):
         return refuse(f"{name} is no local file", "keep the split file beside the recipe")
     path = draft.path.parent / name
     try:

@@ -26,12 +26,12 @@ from pydantic_core import PydanticCustomError
 
 from croissant_recipes.codes import Code
 from croissant_recipes.language import counts, recipe_schema
+from croissant_recipes.location import ADDRESS, is_url
 
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PART = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PART}(\.{_PART})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 _ORCID = r"(https://orcid\.org/)?[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
-_URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -74,7 +74,7 @@ def _iso_date(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    if not re.fullmatch(_URL, value):
+    if not re.fullmatch(ADDRESS, value):
         raise problem(f"{value!r} is no URL", "write it whole, such as https://example.org/data")
     return value
 
@@ -86,7 +86,7 @@ def _base_url(value: str) -> str:
 def _orcid(value: str) -> str:
     if not re.fullmatch(_ORCID, value):
         raise problem(f"{value!r} is no ORCID", "write it as 0000-0002-1825-0097")
-    return value if value.startswith("https://") else f"https://orcid.org/{value}"
+    return value if is_url(value) else f"https://orcid.org/{value}"
 
 
 def _text_schema(pattern: str, **more: str) -> WithJsonSchema:
@@ -97,8 +97,8 @@ Text = Annotated[StrictStr, AfterValidator(_not_empty), _text_schema(recipe_sche
 Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Version = Annotated[StrictStr, AfterValidator(_semver), _text_schema(f"^{_SEMVER}$")]
 IsoDate = Annotated[StrictStr, AfterValidator(_iso_date), _text_schema(f"^{_DATE}$", format="date")]
-Url = Annotated[StrictStr, AfterValidator(_url), _text_schema(f"^{_URL}$")]
-BaseUrl = Annotated[StrictStr, AfterValidator(_base_url), _text_schema(f"^{_URL}$")]
+Url = Annotated[StrictStr, AfterValidator(_url), _text_schema(f"^{ADDRESS}$")]
+BaseUrl = Annotated[StrictStr, AfterValidator(_base_url), _text_schema(f"^{ADDRESS}$")]
 Orcid = Annotated[StrictStr, AfterValidator(_orcid), _text_schema(f"^{_ORCID}$")]
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictIn
 from pydantic_core import CoreSchema, core_schema
 
 from croissant_recipes.language.recipe_fields import BaseUrl, FsArgs, Model, Text, Url, exactly_one, nothing, problem
+from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 
 _LARGEST_PORTAL_ID = 2**31 - 1
@@ -108,7 +109,7 @@ class CroissantSource(Model):
 
 def _config_may_be_of_portal(spec: CopickSource, folder: Path) -> bool:
     """Whether a config is of a type of the portal. One on this disk is read to know it."""
-    if "://" in spec.config:
+    if is_url(spec.config):
         return True
     try:
         values = json.loads((folder / spec.config).read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from croissant_recipes.access import open_filesystem
 from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
-from croissant_recipes.location import Location
+from croissant_recipes.location import LOCAL_URL, URL, Location, is_url
 from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row
 from croissant_recipes.opening.row_places import RowPlaces
 from croissant_recipes.schema import RECORD_SETS, RecordSet
@@ -126,7 +127,7 @@ class RowIndex(AdaptedIndex):
             for row in self.rows(record_set.name):
                 # A relative URL that begins otherwise needs no closer look.
                 url = row["url"] or ""
-                if url.startswith(folder) or ("://" in url or ".." in url):
+                if url.startswith(folder) or (is_url(url) or ".." in url):
                     place = Location.parse(self.places.absolute(url))
                     if place.relative_to(here) is not None:
                         yield record_set.name, row
@@ -217,9 +218,10 @@ def _project_root(croissant_url: str) -> str:
     """The folder above ``Croissant/``, as a URL where the manifest is given as one."""
     folder = Location.parse(croissant_url).parent.parent
     web = folder.public if folder.is_web else folder
-    return f"file://{web.path}" if croissant_url.startswith("file://") else web.url
+    local = re.match(LOCAL_URL, croissant_url)
+    return f"{local[0] if local else ''}{web.url}"
 
 
 def _without_end(base_url: str) -> str:
     """A base URL without a slash at its end, which would be doubled in what is joined to it."""
-    return base_url.rstrip("/") if base_url.strip("/") and not base_url.endswith("://") else base_url
+    return base_url.rstrip("/") if base_url.strip("/") and not re.fullmatch(URL, base_url) else base_url
