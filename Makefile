@@ -10,7 +10,7 @@ RECIPE := recipes/quickstart.yaml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types bench bench-projects bench-portal clean
+.PHONY: help install demo test lint format types bench bench-projects bench-portal bench-rows bench-engines clean
 
 help: ## list what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,7 +61,7 @@ demo: $(INSTALLED) ## check, plan and build the quickstart recipe, and open what
 	@printf '%s\n' "$$NEXT"
 
 test: $(INSTALLED) ## run the tests; ARGS goes to pytest
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(INSTALLED) ## ruff: rules and format
 	$(BIN)/ruff check
@@ -74,13 +74,20 @@ format: $(INSTALLED) ## let ruff correct what it can
 types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy
 
-bench: bench-projects bench-portal ## side by side with copick: projects on disk, and the portal
+bench: bench-projects bench-portal bench-rows ## side by side with copick: projects on disk, and the portal; many rows
 
 bench-projects: $(INSTALLED) ## only projects on disk; ARGS goes to the benchmark
 	$(BIN)/python -m benchmarks.compare_projects $(ARGS)
 
 bench-portal: $(INSTALLED) ## only the portal, played by a server on this machine
 	$(BIN)/python -m benchmarks.compare_portal $(ARGS)
+
+bench-rows: $(INSTALLED) ## only plans and builds of 100,000 and 1,000,000 rows
+	$(BIN)/python -m benchmarks.compare_rows $(ARGS)
+
+bench-engines: $(INSTALLED) ## the steps of a plan in pandas, Arrow, Polars and DuckDB, which it installs
+	$(PIP) --group engines
+	$(BIN)/python -m benchmarks.compare_engines $(ARGS)
 
 clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist recipes/build recipes/sample/Croissant recipes/sample/.croissant-recipe.lock

@@ -148,14 +148,19 @@ def _choices(option: click.Option) -> str:
 
 
 def with_real_errors(page: str, folder: Path) -> str:
-    """The page of errors with real examples. Each is made in a folder of its own below ``folder``."""
+    """The page of errors with real examples, made below ``folder``: those that only check a recipe in one place, which
+    that leaves as it is, and each other in a place of its own."""
+    made: set[Path] = set()
 
     def refreshed(section: re.Match[str]) -> str:
         code = section.group(1)
         if code not in EXAMPLES:
             return section.group(0)
-        place = folder / code
-        copy_recipes(place)
+        alone = EXAMPLES[code].run != "check" or EXAMPLES[code].prepare is not None
+        place = folder / (code if alone else "checked")
+        if place not in made:
+            made.add(place)
+            copy_recipes(place)
         with _moved_to(place / "recipes"):
             return f"{section.group(0)[: -len(section.group(2))]}{real_example(code, place / 'recipes')}"
 
