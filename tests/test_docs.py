@@ -212,7 +212,7 @@ def test_modules_that_the_architecture_page_names_exist() -> None:
     table = _read("docs/how-it-works.md").split("| room of")[1].split("\n\n")[0]
     named = [n for n in re.findall(r"`([\w/]+)`", table) if n not in ("croissant_recipes/", "from_croissant", "check")]
     folder = REPOSITORY / "croissant_recipes"
-    places = [folder, folder / "sources"]
+    places = [folder, *(p.parent for p in folder.glob("*/__init__.py"))]
     rooms = {p.parent.name for p in folder.glob("*/__init__.py")}
     assert rooms <= {n.rstrip("/") for n in named}
     assert [
