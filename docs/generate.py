@@ -29,15 +29,18 @@ from click.testing import CliRunner
 from croissant_recipes.cli import main
 from croissant_recipes.progress import Silent
 from docs.error_examples import EXAMPLES, real_example
+from docs.opening_table import croissant_table, data_tables
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES_WITH_OUTPUT = ("README.md", "docs/library.md")
 CLI_PAGE = "docs/cli.md"
 ERRORS_PAGE = "docs/errors.md"
+OPENING_PAGE = "docs/opening.md"
 SHOWN_PLACE = "/path/to/croissant-recipes"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$(\n\n)?", re.MULTILINE | re.DOTALL)
 _SECTION = re.compile(r"^### (CR\d+)$(?:(?!^```|^#).*\n)+?^```text\n((?:(?!^```).*\n)+)", re.MULTILINE)
+_MADE = re.compile(r"^(<!-- (\w+): .*? -->\n)(?:.*?)^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
 _LEFT_OUT = shutil.ignore_patterns("Croissant", ".croissant-recipe.lock", "build")
 
 
@@ -167,9 +170,17 @@ def with_real_errors(page: str, folder: Path) -> str:
     return _SECTION.sub(refreshed, page)
 
 
+def with_opening_tables(page: str) -> str:
+    """The page of what opens where, with its tables."""
+    made = {"data": data_tables, "croissants": croissant_table}
+    return _MADE.sub(lambda m: f"{m.group(1)}\n{made[m.group(2)]()}\n\n{m.group(3)}", page)
+
+
 def write() -> None:
     """Bring every page up to date."""
     (REPOSITORY / CLI_PAGE).write_text(cli_reference(), encoding="utf-8")
+    opening = REPOSITORY / OPENING_PAGE
+    opening.write_text(with_opening_tables(opening.read_text(encoding="utf-8")), encoding="utf-8")
     for name in (*PAGES_WITH_OUTPUT, ERRORS_PAGE):
         page = REPOSITORY / name
         renew = with_real_errors if name == ERRORS_PAGE else with_real_output
@@ -179,4 +190,4 @@ def write() -> None:
 
 if __name__ == "__main__":
     write()
-    print("up to date:", CLI_PAGE, ERRORS_PAGE, *PAGES_WITH_OUTPUT, file=sys.stderr)
+    print("up to date:", CLI_PAGE, ERRORS_PAGE, OPENING_PAGE, *PAGES_WITH_OUTPUT, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -91,6 +92,12 @@ def content(key: Key, artifact: Any) -> np.ndarray:
 
 def contents(root: Any) -> dict[Key, np.ndarray]:
     return {key: content(key, artifact) for key, artifact in artifacts(root)}
+
+
+def opened_here(metadata: str) -> str:
+    """A digest of all data of a Croissant, opened with our reader in whatever process this runs."""
+    found = contents(from_croissant(metadata))
+    return hashlib.sha256(b"".join(found[key].tobytes() for key in sorted(found, key=str))).hexdigest()
 
 
 def snapshot(folder: Path, *, times_of_folders: bool = True) -> dict[str, tuple[int, int, bytes]]:

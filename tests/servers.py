@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -37,6 +42,13 @@ class S3Server:
         """S3 wants at least three characters."""
         self.filesystem().mkdir(name)
 
+    def make_public(self, name: str) -> None:
+        """A bucket whose objects are listed and read without credentials."""
+        self.make_bucket(name)
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        backend.put_bucket_policy(name, json.dumps({"Version": "2012-10-17", "Statement": [allowed]}).encode())
+
     def objects(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
         """What the server holds below a prefix, by the rest of the key; from its memory, since requests take time."""
         keys = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys
@@ -65,3 +77,31 @@ def s3_server() -> Iterator[S3Server]:
         yield S3Server(endpoint)
     finally:
         server.stop()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that goes away while it is answered is no error of a test."""
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    """A folder on loopback http. Yields its URL, without a slash."""
+    server = _QuietServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
