@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croissant_recipes import planning, stores
+from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
-from croissant_recipes.croissant import build_record, diff, existing
-from croissant_recipes.croissant.build_record import RECORD_FILE
+from croissant_recipes.croissant import build_record, diff, drift
+from croissant_recipes.croissant.build_record import Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
-from croissant_recipes.croissant.existing import Existing
+from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
+from croissant_recipes.language import normal_form
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options
 from croissant_recipes.stores import Output
@@ -65,7 +67,7 @@ def _prepare(
     content = plan.content
     there_now: Existing | None = None
     try:
-        there_now = existing.parse(there, output.place)
+        there_now = drift.parse(there, output.place)
         if there_now is not None and _starts_from_itself(plan, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
@@ -86,9 +88,10 @@ def _prepare(
         there_now.manifest if there_now else None,
         json.loads(files[METADATA]),
     )
-    stale = existing.stale_files(there_now, files)
-    record = build_record.make(plan.checked.recipe.name, plan.content.tables, _own_files(plan.content, content, files))
-    written = {RECORD_FILE: record.to_bytes(), **files}
+    stale = drift.stale_files(there_now, files)
+    lineage = of_rows(plan.rows, plan.resolution.layers)
+    ours = _own_files(plan.content, content, files)
+    written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
     return Prepared(there, content, written, tuple(stale), changes, in_order(diagnostics))
 
 
@@ -100,13 +103,28 @@ def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -
 
 def _decide(content: Content, there: Existing, output: Output, options: Options) -> tuple[Content, list[Diagnostic]]:
     if there.record is None:
-        return content, [] if options.force else [existing.foreign_diagnostic(there, output.place)]
-    drift = existing.drift(there)
-    if not drift or options.on_drift == "discard":
+        return content, [] if options.force else [drift.foreign_diagnostic(there, output.place)]
+    if options.on_drift == "discard":
+        return content, []
+    found = drift.drift(there, output.place)
+    if not found:
         return content, []
     if options.on_drift == "keep":
-        return existing.keep_drift(content, there, drift), []
-    return content, [existing.drift_diagnostic(drift, content, output.place)]
+        return drift.keep_drift(content, there, found), []
+    return content, [drift.drift_diagnostic(found, output.place)]
+
+
+def _origin(plan: Plan, output: Output) -> Origin:
+    base = plan.resolution.base
+    return Origin(
+        recipe=plan.checked.recipe.name,
+        recipe_digest=normal_form.digest(plan.checked),
+        version=__version__,
+        # What a build itself replaces says nothing of what the next one starts from.
+        base=base.identity if base and not _starts_from_itself(plan, output) else None,
+        sources=plan.identities,
+        layers=[described(layer.spec) for layer in plan.resolution.layers.values()],
+    )
 
 
 def _starts_from_itself(plan: Plan, output: Output) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from croissant_recipes.codes import Code
@@ -25,16 +25,11 @@ from croissant_recipes.work import Workers
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning one recipe came to: a plan, or only diagnostics.
-
-    Attributes:
-        identities: What each source resolved to (``Source.identity``), by its name; only with a plan.
-    """
+    """What planning one recipe came to: a plan, or only diagnostics."""
 
     checked: CheckedRecipe
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
-    identities: Mapping[str, str] = field(default_factory=dict)
 
 
 def output_of(checked: CheckedRecipe, options: Options) -> Output:
@@ -121,7 +116,8 @@ class _Session:
         existing = source.read(self.progress)
         inventory = source.inventory(existing)
         base_url = existing.manifest.get("copick:baseUrl") or None
-        return Base(inventory, existing.tables["voxel_spacings"], base_url, _csv_base(existing.manifest))
+        spacings = existing.tables["voxel_spacings"]
+        return Base(inventory, spacings, base_url, _csv_base(existing.manifest), source.identity((), ()))
 
     def _read_files(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
         needed: dict[SourceKey, dict[tuple[str, str], None]] = {}
@@ -147,8 +143,8 @@ class _Session:
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         root = str(output_of(checked, self.options).project_root)
         plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
-        diagnostics = in_order([*found, *unanswered, *plan.diagnostics])
-        return Outcome(checked, plan, diagnostics, self._identities(checked, resolution))
+        plan = replace(plan, identities=self._identities(checked, resolution))
+        return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
 
     def _identities(self, checked: CheckedRecipe, resolution: Resolution) -> dict[str, str]:
         layers: dict[str, list[LayerSpec]] = {}

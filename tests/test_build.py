@@ -33,7 +33,7 @@ from croissant_recipes import Options, Planned, build, from_croissant, plan, sto
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import manifest
-from croissant_recipes.croissant.build_record import RECORD_FILE
+from croissant_recipes.croissant.build_record import RECORD_FILE, ROWS_FILE
 from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources import filesystem
@@ -156,6 +156,7 @@ def test_a_build_writes_every_file_and_its_record(lab: Lab) -> None:
     assert set(os.listdir(lab.croissant)) == {
         "metadata.json",
         RECORD_FILE,
+        ROWS_FILE,
         *(r.csv_name for r in RECORD_SETS.values()),
     }
     assert lab.rows("picks") == RIBOSOMES
@@ -235,7 +236,7 @@ def test_parquet_files_go_when_the_recipe_no_longer_asks_for_them(lab: Lab) -> N
     result = lab.build()
     assert result.prepared is not None
     assert "picks.parquet" in result.prepared.stale
-    assert not list(lab.croissant.glob("*.parquet"))
+    assert [p.name for p in lab.croissant.glob("*.parquet")] == [ROWS_FILE]
 
 
 # Nothing is written
@@ -564,8 +565,41 @@ def test_what_cannot_be_read_is_foreign_too(lab: Lab, data: bytes) -> None:
 def test_a_croissant_without_its_record_is_foreign(lab: Lab) -> None:
     """Without it nobody knows what others added."""
     lab.build()
-    (lab.croissant / RECORD_FILE).write_text('{"format": 99}')
+    (lab.croissant / RECORD_FILE).write_text("{}")
     assert with_code(lab.build().diagnostics, Code.FOREIGN)
+
+
+def test_a_record_of_a_later_version_is_refused_with_words(lab: Lab) -> None:
+    lab.build()
+    (lab.croissant / RECORD_FILE).write_text('{"format": 99}')
+    (told,) = with_code(lab.build().diagnostics, Code.FOREIGN)
+    assert "was built by another version of croissant-recipe: croissant-recipe.json is of format 99" in told.message
+    assert lab.build(force=True).written
+
+
+def old_record(lab: Lab) -> None:
+    """The record as the format before the present one had it."""
+    record = json.loads((lab.croissant / RECORD_FILE).read_bytes())
+    kept = {key: record[key] for key in ("files", "metadata", "config", "objects")}
+    document = {"format": 1, "recipe": record["recipe"]["name"], "rows": {}, **kept}
+    (lab.croissant / RECORD_FILE).write_text(json.dumps(document))
+    (lab.croissant / ROWS_FILE).unlink()
+
+
+@pytest.mark.parametrize("lose", [old_record, lambda lab: (lab.croissant / ROWS_FILE).unlink()])
+def test_without_its_rows_a_record_tells_whether_others_changed_anything(lab: Lab, lose: Callable[[Lab], None]) -> None:
+    lab.build()
+    lose(lab)
+    lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
+    assert lab.build().written
+    assert (lab.croissant / ROWS_FILE).exists()
+    lose(lab)
+    lab.add_picks()
+    result = lab.build()
+    (told,) = with_code(result.diagnostics, Code.DRIFT)
+    assert "which rows did cannot be told" in told.message
+    assert not result.written
+    assert lab.build(on_drift="discard").written
 
 
 def test_force_does_not_lose_drift(lab: Lab) -> None:

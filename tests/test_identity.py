@@ -329,7 +329,7 @@ def test_a_plan_says_what_its_sources_resolved_to(project: Project, tmp_path: Pa
         checked = [checks.check_recipe(tmp_path / name) for name in names]
         recipes = [(recipe, found) for recipe, found in checked if recipe]
         with Workers(2) as workers:
-            return [o.identities for o in planning.make_plans(recipes, Options(), workers, Silent())]
+            return [o.plan.identities for o in planning.make_plans(recipes, Options(), workers, Silent())]
 
     (alone,) = planned("recipe.json")
     assert alone.keys() == {"lab"}

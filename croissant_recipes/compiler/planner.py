@@ -7,7 +7,7 @@ needed, ``finish`` puts what they say into the final tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -54,12 +54,14 @@ class Base:
         voxel_spacings: Its rows of voxel spacings, which stay whatever else does.
         base_url: Its ``copick:baseUrl``.
         csv_base: The http(s) URL above ``Croissant/`` that its manifest names the CSVs below.
+        identity: A digest of its manifest and CSVs.
     """
 
     inventory: Inventory
     voxel_spacings: pd.DataFrame
     base_url: str | None
     csv_base: str | None
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,19 @@ class Plan:
         resolution: How the layers came together.
         publication: Where it is written and read.
         artifacts: The final artifact tables, each row with its lineage.
+        rows: The same as the rows of every record set.
         content: The Croissant.
         diagnostics: Everything found, check's findings included. With an error among them nothing is written.
+        identities: What each source resolved to (``Source.identity``), by its name.
     """
 
     resolution: Resolution
     publication: Publication
     artifacts: Mapping[str, pd.DataFrame]
+    rows: Mapping[str, pd.DataFrame]
     content: Content
     diagnostics: tuple[Diagnostic, ...]
+    identities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checked(self) -> CheckedRecipe:
@@ -178,7 +184,8 @@ def finish(
     artifacts["runs"], problems = _with_splits(artifacts["runs"], resolution)
     found += problems
     spacings = base.voxel_spacings if base else tables.records("voxel_spacings")
-    final = records.from_artifacts(artifacts, spacings)
+    rows = records.from_artifacts(artifacts, spacings)
+    final = records.without_lineage(rows)
     config, problems = _config(resolution, artifacts)
     found += problems
     if not any(errors(found)):
@@ -194,7 +201,7 @@ def finish(
         csv_base=_csv_base(output_url, base),
         parquet=recipe.output.parquet,
     )
-    return Plan(resolution, publication, artifacts, content, in_order(found))
+    return Plan(resolution, publication, artifacts, rows, content, in_order(found))
 
 
 def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic]:

@@ -8,10 +8,12 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS, SEGMENTATION_RECORD_SETS
+from croissant_recipes.tables import LINEAGE
 
 
 def from_artifacts(artifacts: Mapping[str, pd.DataFrame], kept_spacings: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A record table for every record set, each sorted by key.
+    """The rows of every record set, each sorted by key and with its lineage; voxel spacings, which only follow from
+    other rows, have none.
 
     Args:
         artifacts: One artifact table per type, with ``url``.
@@ -25,8 +27,14 @@ def from_artifacts(artifacts: Mapping[str, pd.DataFrame], kept_spacings: pd.Data
             table = _segmentations(name, artifacts["segmentations"])
         else:
             table = artifacts[name]
-        final[name] = tables.sort_by(table[list(schema.columns)], schema.key)
+        lineage = [c for c in LINEAGE if c in table]
+        final[name] = tables.sort_by(table[[*schema.columns, *lineage]], schema.key)
     return final
+
+
+def without_lineage(rows: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Record tables: what a Croissant holds."""
+    return {name: rows[name][list(schema.columns)] for name, schema in RECORD_SETS.items()}
 
 
 def _segmentations(record_set: str, table: pd.DataFrame) -> pd.DataFrame:

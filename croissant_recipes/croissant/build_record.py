@@ -1,24 +1,27 @@
-"""What a build wrote, kept beside it in ``croissant-recipe.json``, so that the next build knows what others changed.
+"""What a build wrote, kept beside it: the next build knows by it what others changed, and anybody where rows are from.
 
-The record holds a digest of every row's key and of the whole row, of every pickable object, and of every other part of
-the metadata. It is made of the same values as the Croissant, so it is as reproducible as that.
+``croissant-recipe.json`` says which recipe, tool and sources made the Croissant, and holds a digest of every file,
+pickable object and other part of the metadata. ``croissant-recipe.parquet`` holds every row (``row_record``). Both are
+made of the same values as the Croissant, so they are as reproducible as that: they name no path, no clock and no
+secret. Readers need neither of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from croissant_recipes.croissant import row_record
 from croissant_recipes.croissant.content import METADATA
-from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
 
 RECORD_FILE = "croissant-recipe.json"
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 CONFIG = "copick:config"
 OBJECTS = "pickable_objects"
@@ -28,79 +31,113 @@ _WRITTEN_BY_COPICK = ("@context", "distribution", "recordSet")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What made a Croissant.
+
+    Attributes:
+        recipe: Name of the recipe.
+        recipe_digest: Digest of the recipe's normal form: no comment and no layout changes it.
+        version: Of croissant-recipes.
+        base: Identity of the Croissant that it starts from, if there is one.
+        sources: Identity of each source by its name.
+        layers: What each layer was, in plain JSON values, in the order of their numbers.
+    """
+
+    recipe: str
+    recipe_digest: str
+    version: str
+    base: str | None
+    sources: Mapping[str, str]
+    layers: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class BuildRecord:
     """What was written.
 
     Attributes:
+        origin: What made it, ``None`` in a record of format 1.
         recipe: Name of the recipe.
         files: Hex sha256 of every file by name.
-        rows: For every record set, the digest of each row by the digest of its key.
         metadata: Digests of the dataset-level metadata by key.
         config: Digests of ``copick:config`` by key, objects aside.
         objects: Digests of the pickable objects by name.
+        rows: Every row; ``None`` where the file of them is gone, and in a record of format 1.
     """
 
+    origin: Origin | None
     recipe: str
     files: Mapping[str, str]
-    rows: Mapping[str, Mapping[str, str]]
     metadata: Mapping[str, str]
     config: Mapping[str, str]
     objects: Mapping[str, str]
-
-    def to_bytes(self) -> bytes:
-        document = {
-            "format": RECORD_FORMAT,
-            "about": "What croissant-recipe wrote here. It compares this with what it finds before it writes again.",
-            "recipe": self.recipe,
-            "files": dict(sorted(self.files.items())),
-            "metadata": dict(sorted(self.metadata.items())),
-            "config": dict(sorted(self.config.items())),
-            "objects": dict(sorted(self.objects.items())),
-            "rows": {name: sorted(k + v for k, v in rows.items()) for name, rows in self.rows.items()},
-        }
-        return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+    rows: WrittenRows | None = None
 
 
-def make(recipe: str, tables: Mapping[str, pd.DataFrame], files: Mapping[str, bytes]) -> BuildRecord:
-    """The record of a Croissant about to be written."""
-    document = json.loads(files[METADATA])
-    return BuildRecord(
-        recipe=recipe,
-        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-        rows={name: dict(zip(*digests(name, table), strict=True)) for name, table in tables.items()},
-        metadata=digests_of(metadata_of(document)),
-        config=digests_of(config_of(document)),
-        objects=digests_of(objects_of(document)),
-    )
+def files_of(
+    origin: Origin,
+    records: Mapping[str, pd.DataFrame],
+    lineage: Mapping[str, pd.DataFrame],
+    files: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """The files that are kept beside a Croissant about to be written.
+
+    Args:
+        origin: What made it.
+        records: Its record tables.
+        lineage: What ``row_record`` notes of their rows.
+        files: Its files.
+    """
+    manifest = json.loads(files[METADATA])
+    document = {
+        "format": RECORD_FORMAT,
+        "about": "What croissant-recipe wrote here. It compares this with what it finds before it writes again.",
+        "tool": {"name": "croissant-recipes", "version": origin.version},
+        "recipe": {"name": origin.recipe, "digest": origin.recipe_digest},
+        "base": origin.base,
+        "sources": dict(sorted(origin.sources.items())),
+        "layers": list(origin.layers),
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+        "metadata": dict(sorted(digests_of(metadata_of(manifest)).items())),
+        "config": dict(sorted(digests_of(config_of(manifest)).items())),
+        "objects": dict(sorted(digests_of(objects_of(manifest)).items())),
+    }
+    return {
+        RECORD_FILE: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(),
+        ROWS_FILE: row_record.to_bytes(records, lineage),
+    }
 
 
-def parse(data: bytes) -> BuildRecord | None:
-    """The record in a file, ``None`` where it is none that this version reads."""
+def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
+    """The record among the files of a Croissant, ``None`` where there is none.
+
+    Raises:
+        ValueError: If it is of a version that is not known here.
+    """
     try:
-        document = json.loads(data)
-        if document["format"] != RECORD_FORMAT:
-            return None
-        return BuildRecord(
-            recipe=str(document["recipe"]),
-            files=dict(document["files"]),
-            rows={name: {row[:16]: row[16:] for row in rows} for name, rows in document["rows"].items()},
-            metadata=dict(document["metadata"]),
-            config=dict(document["config"]),
-            objects=dict(document["objects"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+        document = json.loads(files[RECORD_FILE])
+        version = document["format"]
+        if version == 1:
+            return BuildRecord(None, str(document["recipe"]), *_digests(document))
+        if version == RECORD_FORMAT:
+            recipe, tool = document["recipe"], document["tool"]
+            origin = Origin(
+                str(recipe["name"]),
+                str(recipe["digest"]),
+                str(tool["version"]),
+                document["base"],
+                dict(document["sources"]),
+                list(document["layers"]),
+            )
+            rows = row_record.parse(files[ROWS_FILE]) if ROWS_FILE in files else None
+            return BuildRecord(origin, origin.recipe, *_digests(document), rows)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    raise ValueError(f"{RECORD_FILE} is of format {version!r}, and this version of croissant-recipe knows 1 and 2")
 
 
-def digests(record_set: str, table: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """A digest of the key and one of the rest of every row, in order."""
-    schema = RECORD_SETS[record_set]
-    texts = {c: _texts(table[c]) for c in schema.columns}
-    key = [texts[c] for c in schema.key]
-    rest = [texts[c] for c in schema.columns]
-    return [_short("\x1f".join(row)) for row in zip(*key, strict=True)], [
-        _short("\x1f".join(row)) for row in zip(*rest, strict=True)
-    ]
+def _digests(document: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str], dict[str, str], dict[str, str]]:
+    return dict(document["files"]), dict(document["metadata"]), dict(document["config"]), dict(document["objects"])
 
 
 def metadata_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,10 +168,6 @@ def _config(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def digests_of(values: Mapping[str, Any]) -> dict[str, str]:
     """A digest of each value."""
     return {key: _short(json.dumps(value, sort_keys=True, ensure_ascii=False)) for key, value in values.items()}
-
-
-def _texts(column: pd.Series) -> list[str]:
-    return [v if isinstance(v, str) else "" if v != v else repr(v) for v in column.tolist()]
 
 
 def _short(text: str) -> str:

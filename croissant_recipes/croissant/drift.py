@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant import build_record
-from croissant_recipes.croissant.build_record import RECORD_FILE, BuildRecord
+from croissant_recipes.croissant import build_record, serialize
+from croissant_recipes.croissant.build_record import BuildRecord
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.reader import parse_croissant
+from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -60,20 +63,25 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
     except DiagnosticError as error:
         hint = "build elsewhere with --output, or replace it with --force"
         raise DiagnosticError(*(replace(d, code=Code.FOREIGN, hint=hint) for d in error.diagnostics)) from None
-    record = build_record.parse(files[RECORD_FILE]) if RECORD_FILE in files else None
+    try:
+        record = build_record.parse(files)
+    except ValueError as error:
+        message = f"{place} was built by another version of croissant-recipe: {error}"
+        hint = "build it with that version, build elsewhere with --output, or replace it with --force"
+        raise DiagnosticError(Diagnostic(Code.FOREIGN, message, hint=hint)) from None
     return Existing(files, stored.manifest, stored.tables, record)
 
 
 @dataclass(frozen=True)
 class TableDrift:
-    """What others changed in one record set: rows that they added or changed, and digests of keys they removed."""
+    """What others changed in one record set: rows that they added or changed, and keys of rows that they removed."""
 
     added: pd.DataFrame
     changed: pd.DataFrame
-    removed: frozenset[str]
+    removed: pd.DataFrame
 
     def __bool__(self) -> bool:
-        return bool(len(self.added) or len(self.changed) or self.removed)
+        return bool(len(self.added) or len(self.changed) or len(self.removed))
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,12 @@ class Drift:
         return bool(self.tables or self.metadata or self.config or self.objects)
 
 
-def drift(existing: Existing) -> Drift:
-    """What differs from what the last build wrote there."""
+def drift(existing: Existing, place: str) -> Drift:
+    """What differs from what the last build wrote there.
+
+    Raises:
+        DiagnosticError: ``DRIFT``, if rows changed and which ones cannot be told.
+    """
     record = existing.record
     assert record is not None
     drifted: dict[str, TableDrift] = {}
@@ -105,7 +117,9 @@ def drift(existing: Existing) -> Drift:
         data = existing.files.get(schema.csv_name)
         if data is not None and hashlib.sha256(data).hexdigest() == record.files.get(schema.csv_name):
             continue
-        found = _table_drift(name, existing.tables[name], record.rows.get(name, {}))
+        if record.rows is None:
+            raise _untold(place, record)
+        found = _table_drift(name, existing.tables[name], record.rows)
         if found:
             drifted[name] = found
     return Drift(
@@ -116,29 +130,37 @@ def drift(existing: Existing) -> Drift:
     )
 
 
+def _untold(place: str, record: BuildRecord) -> DiagnosticError:
+    why = f"the build left no {ROWS_FILE}" if record.origin else "an earlier version of croissant-recipe built it"
+    message = f"{place} changed since it was built, and which rows did cannot be told: {why}"
+    hint = "keep what is there by starting from it with `base:`, or lose the changes with --on-drift discard"
+    return DiagnosticError(Diagnostic(Code.DRIFT, message, hint=hint))
+
+
 def _differing(values: Mapping[str, Any], written: Mapping[str, str]) -> tuple[str, ...]:
     found = build_record.digests_of(values)
     return tuple(sorted(k for k in {*found, *written} if found.get(k) != written.get(k)))
 
 
-def _table_drift(record_set: str, table: pd.DataFrame, written: Mapping[str, str]) -> TableDrift:
-    keys, rows = build_record.digests(record_set, table)
-    added = [k not in written for k in keys]
-    changed = [k in written and written[k] != r for k, r in zip(keys, rows, strict=True)]
-    return TableDrift(table[added], table[changed], frozenset(written) - frozenset(keys))
+def _table_drift(record_set: str, table: pd.DataFrame, rows: WrittenRows) -> TableDrift:
+    written = rows.keys[record_set]
+    found = tables.match(written, table, RECORD_SETS[record_set].key)
+    before = rows.digests[record_set].take(pa.array(found.old))
+    after = serialize.row_digests(record_set, table).take(pa.array(found.new))
+    changed = pc.not_equal(before, after).to_numpy(zero_copy_only=False).astype(bool)
+    return TableDrift(
+        tables.take(table, found.only_new),
+        tables.take(table, found.new[changed]),
+        tables.take(written, found.only_old),
+    )
 
 
-def drift_diagnostic(found: Drift, planned: Content, place: str) -> Diagnostic:
+def drift_diagnostic(found: Drift, place: str) -> Diagnostic:
     """What to tell of drift that nobody decided about."""
     notes: list[str] = []
     for name, changes in found.tables.items():
-        removed = _planned_rows(name, planned.tables[name], changes.removed)
-        for sign, rows, n in (
-            ("+", changes.added, len(changes.added)),
-            ("~", changes.changed, len(changes.changed)),
-            ("-", removed, len(changes.removed)),
-        ):
-            notes += _shown(name, sign, rows, n)
+        for sign, rows in (("+", changes.added), ("~", changes.changed), ("-", changes.removed)):
+            notes += _shown(name, sign, rows)
     notes += [f"~ {METADATA}: object {name}" for name in found.objects]
     notes += [f"~ {METADATA}: {build_record.CONFIG} {key}" for key in found.config]
     notes += [f"~ {METADATA}: {key}" for key in found.metadata]
@@ -150,18 +172,12 @@ def drift_diagnostic(found: Drift, planned: Content, place: str) -> Diagnostic:
     )
 
 
-def _planned_rows(record_set: str, table: pd.DataFrame, keys: frozenset[str]) -> pd.DataFrame:
-    if not keys:
-        return table.iloc[:0]
-    return table[[k in keys for k in build_record.digests(record_set, table)[0]]]
-
-
-def _shown(name: str, sign: str, rows: pd.DataFrame, n: int) -> list[str]:
+def _shown(name: str, sign: str, rows: pd.DataFrame) -> list[str]:
     key = list(RECORD_SETS[name].key)
     lines = [f"{sign} {name}: {', '.join(map(str, row))}" for row in rows[key].head(_SHOWN).itertuples(index=False)]
-    if n > len(lines):
-        more = n - len(lines)
-        lines.append(f"{sign} {name}: {more} {'more ' if lines else ''}row{'s' * (more > 1)}")
+    if len(rows) > _SHOWN:
+        more = len(rows) - _SHOWN
+        lines.append(f"{sign} {name}: {more} more row{'s' * (more > 1)}")
     return lines
 
 
@@ -172,10 +188,9 @@ def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
     for name, changes in found.tables.items():
         key = list(RECORD_SETS[name].key)
         table = merged[name]
-        if changes.removed:
-            table = table[[k not in changes.removed for k in build_record.digests(name, table)[0]]]
-        stacked = tables.concat([table, changes.changed, changes.added])
-        merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="last"), key)
+        kept = tables.match(table, changes.removed, key).only_old
+        stacked = tables.concat([tables.take(table, kept), changes.changed, changes.added])
+        merged[name] = tables.sort_by(stacked[tables.last_of_each(stacked, key)], key)
     _keep_company(merged, existing, found)
     result = replace(planned, tables=merged)
     if found.config or found.objects:

@@ -1,0 +1,77 @@
+"""Where final rows come from, in the words of the recipe and of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from croissant_recipes.compiler import merging
+from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+
+
+def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -> dict[str, pd.DataFrame]:
+    """For every row of each record set: ``layer``, ``selector`` (missing where the layer takes all), and for each key
+    column that a rename or a template changed ``source_<column>``, what the source calls it (empty where the same).
+
+    Args:
+        rows: Rows with their lineage, see ``records``.
+        layers: By number.
+    """
+    found = {}
+    for name, schema in RECORD_SETS.items():
+        table = rows[name]
+        if schema.artifact is None or "layer" not in table:
+            continue
+        selector = table["selector"].astype("Int16")
+        columns: dict[str, Any] = {"layer": table["layer"], "selector": selector.mask(selector < 0)}
+        columns |= {f"source_{c}": v for c, v in _source_names(schema.artifact, schema.key, table, layers).items()}
+        found[name] = pd.DataFrame(columns, index=table.index)
+    return found
+
+
+def _source_names(
+    artifact: str, key: tuple[str, ...], table: pd.DataFrame, layers: Mapping[int, LayerRows]
+) -> dict[str, pd.Series]:
+    """Key columns as the source has them, empty where that is what they are; only columns that differ anywhere."""
+    described = ARTIFACTS[artifact]
+    changeable = [c for c in key if c in {"run", "name", *described.renamed.values(), *described.portal_names}]
+    names = {c: np.full(len(table), "", dtype=object) for c in changeable}
+    for number, rows in merging.by_layer(table):
+        source = layers[number].inventory.table(artifact).iloc[rows["row"]]
+        for column in changeable:
+            before = source[column].to_numpy()
+            differs = before != rows[column].to_numpy()
+            names[column][rows.index[differs]] = before[differs]
+    return {c: pd.Series(v, index=table.index, dtype="str") for c, v in names.items() if (v != "").any()}
+
+
+def described(spec: LayerSpec) -> dict[str, Any]:
+    """What a layer is, in plain JSON values: what it takes and how it names that. Not where it stands: lines are the
+    recipe's to know."""
+    taken = {artifact: _taken(chosen) for artifact, chosen in spec.filters.items() if chosen.take is not Take.NONE}
+    maps = {"tomo_types": spec.rename_tomo_types, "objects": spec.rename_objects}
+    renames = {kind: {n.old: n.new for n in names} for kind, names in maps.items() if names}
+    return {
+        "layer": spec.number,
+        "operation": spec.operation,
+        "source": spec.source,
+        "takes": taken,
+        **({"rename": renames} if renames else {}),
+        **({"run_name": spec.run_name.text} if spec.run_name else {}),
+        **({"session_id": spec.session_id.text} if spec.session_id else {}),
+    }
+
+
+def _taken(chosen: TypeFilter) -> Any:
+    parts = {
+        "select": [s.text for s in chosen.select],
+        "exclude": [s.text for s in chosen.exclude],
+        "where": dict(chosen.where),
+        "authors": list(chosen.authors),
+    }
+    return {k: v for k, v in parts.items() if v} or "all"

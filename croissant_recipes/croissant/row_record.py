@@ -1,0 +1,134 @@
+"""Every row that a build wrote, in one compact columnar file beside the Croissant: its key, a digest, where it is from.
+
+The file is Parquet with one line for each row of each record set, in their order. Readers of the Croissant ignore it.
+
+==================  ==================================================================================================
+column
+==================  ==================================================================================================
+``record_set``      Name of the record set.
+key columns         Those of all record sets; empty where a record set has no such column.
+``digest``          Of the row's line in the CSV, see ``serialize.row_digests``.
+``layer``           Number of the layer that the row comes from, 0 for a base; empty for one that follows from others.
+``selector``        Position in the layer's selectors of that type; empty where the layer takes all.
+``source_…``        What the source calls it, for each key column in which a rename or template changed that.
+==================  ==================================================================================================
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from croissant_recipes import tables
+from croissant_recipes.croissant import serialize
+from croissant_recipes.schema import RECORD_SETS
+
+ROWS_FILE = "croissant-recipe.parquet"
+
+SOURCE = "source_"
+
+_KEYS = tuple(dict.fromkeys(c for r in RECORD_SETS.values() for c in r.key))
+_TYPES = {"voxel_size": pa.float64(), "is_multilabel": pa.bool_()}
+_NAMED = tuple(c for c in _KEYS if c not in _TYPES)
+_SCHEMA = pa.schema(
+    [
+        ("record_set", pa.string()),
+        *((c, _TYPES.get(c, pa.string())) for c in _KEYS),
+        ("digest", pa.binary(5)),
+        ("layer", pa.int16()),
+        ("selector", pa.int16()),
+        *((f"{SOURCE}{c}", pa.string()) for c in _NAMED),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class WrittenRows:
+    """What a build noted of its rows.
+
+    Attributes:
+        keys: By record set, the key columns of every row.
+        digests: By record set, the digest of every row.
+        lineage: By record set, ``layer``, ``selector`` and ``source_`` columns; numbers are missing and texts empty
+            where there is nothing to say.
+    """
+
+    keys: Mapping[str, pd.DataFrame]
+    digests: Mapping[str, pa.Array]
+    lineage: Mapping[str, pd.DataFrame]
+
+
+def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataFrame]) -> bytes:
+    """The file.
+
+    Args:
+        records: A record table for every record set.
+        lineage: For some of them what ``WrittenRows`` has of each row, in their order.
+    """
+    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS]
+    buffer = io.BytesIO()
+    texts = ["record_set", *_KEYS, *(f"{SOURCE}{c}" for c in _NAMED)]
+    # Neither the schema of Arrow nor statistics: names repeat, and nobody searches in it.
+    pq.write_table(
+        pa.concat_tables(parts),
+        buffer,
+        compression="zstd",
+        use_dictionary=texts,
+        write_statistics=False,
+        store_schema=False,
+    )
+    return buffer.getvalue()
+
+
+def _part(name: str, table: pd.DataFrame, lineage: pd.DataFrame | None) -> pa.Table:
+    n = len(table)
+    columns: dict[str, pa.Array] = {
+        "record_set": pa.array([name] * n, pa.string()),
+        "digest": serialize.row_digests(name, table),
+    }
+    for column in RECORD_SETS[name].key:
+        kind = _TYPES.get(column, pa.string())
+        columns[column] = pa.array(table[column], type=kind, from_pandas=True)
+    if lineage is not None:
+        for column in lineage.columns:
+            values = pa.array(lineage[column], type=_SCHEMA.field(column).type, from_pandas=True)
+            columns[column] = pc.if_else(pc.equal(values, ""), None, values) if column.startswith(SOURCE) else values
+    arrays = [_whole(columns[f.name]) if f.name in columns else pa.nulls(n, f.type) for f in _SCHEMA]
+    return pa.table(arrays, schema=_SCHEMA)
+
+
+def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def parse(data: bytes) -> WrittenRows | None:
+    """What a file says, ``None`` where it is none that this version reads."""
+    try:
+        found = pq.read_table(io.BytesIO(data)).cast(_SCHEMA)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+        return None
+    keys, digests, lineage = {}, {}, {}
+    for name, record_set in RECORD_SETS.items():
+        part = found.filter(pc.equal(found["record_set"], name))
+        columns = {c: _column(part, c) for c in record_set.key}
+        keys[name] = tables.make(columns, record_set.key)
+        digests[name] = _whole(part["digest"])
+        lineage[name] = _lineage(part)
+    return WrittenRows(keys, digests, lineage)
+
+
+def _lineage(part: pa.Table) -> pd.DataFrame:
+    numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in ("layer", "selector")}
+    return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
+
+
+def _column(part: pa.Table, name: str) -> Any:
+    values = part[name]
+    return (values if name in _TYPES else pc.fill_null(values, "")).to_pandas()
