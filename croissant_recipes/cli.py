@@ -91,16 +91,16 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
 def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet: bool) -> None:
     """Find everything wrong with recipes that can be seen without their sources. Touches no network."""
     from croissant_recipes import api
-    from croissant_recipes.render import checks
+    from croissant_recipes.render import findings
 
     results = api.check(*recipes, params=_params(settings))
     if form == "json":
-        click.echo(checks.as_json(results))
+        click.echo(findings.as_json(results))
     else:
         for result in results:
-            _echo_err(checks.diagnostics(result.diagnostics, quiet=quiet))
+            _echo_err(findings.diagnostics(result.diagnostics, quiet=quiet))
         if not quiet:
-            click.echo(checks.as_text(results))
+            click.echo(findings.as_text(results))
     sys.exit(api.results_exit_code(results))
 
 
@@ -238,7 +238,7 @@ def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: b
 
         click.echo(as_json.reports(reports))
         return
-    from croissant_recipes.render import checks, text
+    from croissant_recipes.render import findings, text
 
     # A plan shows in its layers what they replace, and who asked for a config with an overlay has what is advised.
     told_already = {Code.SHADOWED} if show_plan else set()
@@ -246,7 +246,7 @@ def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: b
         told_already.add(Code.OVERLAY_NEEDED)
     for report in reports:
         told = [d for d in report.findings if d.code not in told_already]
-        _echo_err(checks.diagnostics(told, quiet=flags["quiet"]))
+        _echo_err(findings.diagnostics(told, quiet=flags["quiet"]))
         if flags["quiet"]:
             continue
         if show_plan and report.has_plan:

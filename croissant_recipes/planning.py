@@ -18,7 +18,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
-from croissant_recipes.sources.opening import SourceKey, open_source, source_key
+from croissant_recipes.sources.opener import SourceKey, open_source, source_key
 from croissant_recipes.stores import Output
 from croissant_recipes.work import Workers
 
@@ -106,7 +106,7 @@ class _Session:
     def _base(self, checked: CheckedRecipe) -> Base | None:
         if checked.recipe.base is None:
             return None
-        from croissant_recipes.sources.croissant import CroissantSource
+        from croissant_recipes.sources.croissant_source import CroissantSource
 
         output = checked.recipe.output
         root = Location.parse(output.project_root, checked.folder)

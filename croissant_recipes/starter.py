@@ -17,12 +17,12 @@ from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource
 from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory, Means
-from croissant_recipes.sources.opening import open_source
+from croissant_recipes.sources.opener import open_source
 from croissant_recipes.work import Workers
 
 if TYPE_CHECKING:
-    from croissant_recipes.sources.portal.objects import PortalObject
     from croissant_recipes.sources.portal.overview import Contents
+    from croissant_recipes.sources.portal.portal_objects import PortalObject
 
 _LISTED = 40
 _SCHEMA_LINE = "# yaml-language-server: $schema=recipe.schema.json"

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,13 @@ def test_sources_and_writers_do_not_know_each_other() -> None:
             assert "stores" not in imports(path), path
         if home(path) == "stores":
             assert "sources" not in imports(path), path
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """Nor has one the name of a room: who looks for a rule finds one place."""
+    rooms = [p.parent.name for p in PACKAGE.rglob("__init__.py")]
+    names = [*rooms, *(p.stem for p in MODULES if p.name != "__init__.py")]
+    assert sorted(n for n, times in Counter(names).items() if times > 1) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -38,7 +38,7 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.sources import filesystem
 from croissant_recipes.sources.base import Means, Source
 from croissant_recipes.sources.copick import open_copick
-from croissant_recipes.sources.croissant import open_croissant
+from croissant_recipes.sources.croissant_source import open_croissant
 from croissant_recipes.sources.identity import digest, rows_digest
 from croissant_recipes.work import Workers
 

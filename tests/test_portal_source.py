@@ -34,11 +34,11 @@ from croissant_recipes.language.source_kinds import PortalSource as PortalSpec
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
 from croissant_recipes.sources.base import Inventory, Means
-from croissant_recipes.sources.copick_config import load_config
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.overview import contents
-from croissant_recipes.sources.portal.project import PortalProject
+from croissant_recipes.sources.portal.portal_project import PortalProject
 from croissant_recipes.sources.portal.transport import CacheMode, Limits
+from croissant_recipes.sources.project_config import load_config
 from croissant_recipes.work import Workers
 from tests.portal_oracle import RecordTables, copick_export, copick_portal_root
 from tests.portal_server import ErrorBody, Fault, Server, Stall, Status, Truncate, serve

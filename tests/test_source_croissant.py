@@ -28,7 +28,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Root
-from croissant_recipes.sources.croissant import CroissantSource
+from croissant_recipes.sources.croissant_source import CroissantSource
 from croissant_recipes.work import Workers
 
 ROWS = {

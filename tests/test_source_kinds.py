@@ -24,7 +24,7 @@ from croissant_recipes.language.recipe_fields import BaseUrl, Model, Text
 from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
-from croissant_recipes.sources.opening import source_key
+from croissant_recipes.sources.opener import source_key
 from croissant_recipes.tables import artifacts
 
 PACKAGE = Path(croissant_recipes.__file__).parent

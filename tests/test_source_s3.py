@@ -29,7 +29,7 @@ from croissant_recipes.progress import Silent
 from croissant_recipes.sources import fact_cache
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
 from croissant_recipes.sources.copick import open_copick
-from croissant_recipes.sources.croissant import CroissantSource
+from croissant_recipes.sources.croissant_source import CroissantSource
 from croissant_recipes.work import Workers
 
 BUCKET = "lab"

@@ -37,7 +37,7 @@ class SourceKind:
         name: Its key in an entry of ``sources:``.
         model: What stands below the key.
         description: What it is, in a few words.
-        opener: ``module:function`` of what opens it, see ``sources.opening``.
+        opener: ``module:function`` of what opens it, see ``sources.opener``.
         place: The key that holds where it lies, relative to the recipe file or a URL; ``None`` where all keys together
             say it.
         base_url: The key that says where its artifacts lie when the Croissant is read, if there is one.
@@ -144,7 +144,7 @@ CROISSANT = SourceKind(
     "croissant",
     CroissantSource,
     "An existing Croissant.",
-    "croissant_recipes.sources.croissant:open_croissant",
+    "croissant_recipes.sources.croissant_source:open_croissant",
     place="url",
     base_url="base_url",
 )
@@ -156,7 +156,9 @@ CONFIG_TYPES: dict[str, ConfigType] = {
     each.name: each
     for each in (
         ConfigType("filesystem", "croissant_recipes.sources.filesystem:FilesystemProject"),
-        ConfigType("cryoet_data_portal", "croissant_recipes.sources.portal.project:PortalProject", of_portal=True),
+        ConfigType(
+            "cryoet_data_portal", "croissant_recipes.sources.portal.portal_project:PortalProject", of_portal=True
+        ),
         ConfigType("mlcroissant", "croissant_recipes.sources.croissant_project:CroissantProject"),
     )
 }

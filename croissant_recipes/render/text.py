@@ -8,7 +8,7 @@ from typing import Any
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
-from croissant_recipes.render.checks import count
+from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 

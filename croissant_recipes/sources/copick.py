@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croissant_recipes.language import source_kinds
 from croissant_recipes.sources.base import Means, Source
-from croissant_recipes.sources.copick_config import load_config
+from croissant_recipes.sources.project_config import load_config
 
 
 def open_copick(name: str, spec: source_kinds.CopickSource, means: Means) -> Source:

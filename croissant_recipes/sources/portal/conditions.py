@@ -22,7 +22,7 @@ from croissant_recipes.language.matching import match_any, match_texts
 from croissant_recipes.language.portal_schema import fields_of
 from croissant_recipes.language.recipe import Scalar
 from croissant_recipes.language.selectors import Selector, as_number
-from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES, SHAPES, USER
+from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, SHAPES, USER
 from croissant_recipes.sources.portal.queries import Clause, Row
 
 _FILE_ID = re.compile("[1-9][0-9]{0,9}\\Z")

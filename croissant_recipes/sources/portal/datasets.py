@@ -17,11 +17,11 @@ from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
 from croissant_recipes.sources.identity import identity_of
-from croissant_recipes.sources.portal.artifacts import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
 from croissant_recipes.sources.portal.fetching import FetchPool
-from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES, SHAPES, pickable
 from croissant_recipes.sources.portal.overview import Overview, authors_query, groups, survey
+from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, SHAPES, pickable
+from croissant_recipes.sources.portal.portal_tables import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.queries import reported
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits

@@ -20,7 +20,7 @@ from croissant_recipes.language.portal_schema import run_fields
 from croissant_recipes.sources.base import Request
 from croissant_recipes.sources.portal.conditions import at, both
 from croissant_recipes.sources.portal.fetching import Rows, all_rows
-from croissant_recipes.sources.portal.objects import SHAPES, PortalObject, portal_objects
+from croissant_recipes.sources.portal.portal_objects import SHAPES, PortalObject, portal_objects
 from croissant_recipes.sources.portal.queries import (
     Clause,
     Query,

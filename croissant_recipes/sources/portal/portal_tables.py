@@ -28,8 +28,8 @@ from croissant_recipes.sources.portal.conditions import (
     wanted_tomograms,
 )
 from croissant_recipes.sources.portal.fetching import Fetch, all_rows
-from croissant_recipes.sources.portal.objects import SEGMENTATION_SHAPES, USER, object_name
 from croissant_recipes.sources.portal.overview import TOMO_TYPE_FIELDS, Overview, tomo_type
+from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, USER, object_name
 from croissant_recipes.sources.portal.queries import Clause, Row, Selection, numbers
 from croissant_recipes.sources.portal.transport import Endpoint
 

@@ -11,12 +11,12 @@ from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
-from croissant_recipes.sources.copick_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.facts import FileReader, Tokens
 from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
-from croissant_recipes.sources.portal.artifacts import ROOT
 from croissant_recipes.sources.portal.datasets import PortalSource
+from croissant_recipes.sources.portal.portal_tables import ROOT
+from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.project_scan import Other, ProjectScan, scan_project
 from croissant_recipes.sources.wanted import Wanted
 
