@@ -10,7 +10,7 @@ RECIPE := recipes/quickstart.yaml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types bench bench-projects bench-portal bench-rows bench-engines clean
+.PHONY: help install demo test lint format types copick-versions bench bench-projects bench-portal bench-rows bench-engines clean
 
 help: ## list what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -73,6 +73,9 @@ format: $(INSTALLED) ## let ruff correct what it can
 
 types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy
+
+copick-versions: $(INSTALLED) ## opening Croissants with the lowest and the newest copick that is allowed
+	$(BIN)/python .ci/copick-versions
 
 bench: bench-projects bench-portal bench-rows ## side by side with copick: projects on disk, and the portal; many rows
 

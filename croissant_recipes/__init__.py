@@ -1,7 +1,7 @@
 """Compile a declarative recipe into an MLCommons Croissant dataset for cryo-electron tomography.
 
-``load_recipe``, ``check``, ``plan`` and ``build`` are what the command ``croissant-recipe`` uses; ``from_croissant``
-opens what was built, exactly.
+``load_recipe``, ``check``, ``plan`` and ``build`` are what the command ``croissant-recipe`` uses; ``from_croissant``,
+``from_file`` and ``from_string`` open what was built, exactly.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from croissant_recipes.api import Checked, Planned, build, check, load_recipe, plan
     from croissant_recipes.codes import Code, ExitCode
     from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+    from croissant_recipes.opening.configs import from_file, from_string
     from croissant_recipes.opening.project import from_croissant
     from croissant_recipes.options import Options
 
@@ -31,6 +32,8 @@ __all__ = [
     "build",
     "check",
     "from_croissant",
+    "from_file",
+    "from_string",
     "load_recipe",
     "plan",
 ]
@@ -40,6 +43,7 @@ _HOMES = {
     "codes": ("Code", "ExitCode"),
     "diagnostics": ("Diagnostic", "DiagnosticError", "Severity", "Span"),
     "options": ("Options",),
+    "opening.configs": ("from_file", "from_string"),
     "opening.project": ("from_croissant",),
 }
 

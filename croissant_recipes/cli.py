@@ -263,9 +263,11 @@ def _echo_err(text: str) -> None:
 
 
 def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
-    from croissant_recipes import copick_config
+    from croissant_recipes.opening import emitted_config
 
     assert result.plan is not None
     assert result.output is not None
-    overlay_root = Location.parse(overlay).url if overlay else None
-    Path(path).write_bytes(copick_config.emit(str(result.output.metadata), result.plan.content.base_url, overlay_root))
+    content = result.plan.content
+    place = Location.parse(overlay) if overlay else None
+    config = emitted_config.emit(str(result.output.metadata), content.base_url, place, content.tables)
+    Path(path).write_bytes(config)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import copick
 import numpy as np
+import pytest
 import trimesh
 import zarr
 from copick.impl.filesystem import CopickRootFSSpec
@@ -157,3 +162,17 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
         str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
         for p in sorted([folder, *folder.rglob("*")])
     }
+
+
+@cache
+def _written() -> Path:
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    write_project(Path(folder.name))
+    return Path(folder.name)
+
+
+@pytest.fixture
+def project_copy(tmp_path: Path) -> Path:
+    """The folder of a project of the test's own."""
+    return Path(shutil.copytree(_written(), tmp_path / "project"))

@@ -26,7 +26,7 @@ LAYERS = (
     {"planning", "starter"},
     {"building"},
     {"report"},
-    {"api", "copick_config"},
+    {"api"},
     {"render", "terminal"},
     {"cli"},
 )

@@ -22,9 +22,9 @@ from opened_projects import (
     VOLUME,
     artifacts,
     assert_everything_opens,
+    project_copy,
     tree,
     urls_below,
-    write_project,
     write_rows,
 )
 
@@ -35,17 +35,7 @@ KINDS = tuple(URLS)
 ARRAYS = tuple(k for k in KINDS if k not in ("picks", "meshes"))
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a project; tests copy what they change."""
-    folder = tmp_path_factory.mktemp("files")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture
-def project(files: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(files, tmp_path / "project"))
+project = project_copy
 
 
 WAYS: dict[str, Callable[[Path], tuple[dict[str, str], str | None]]] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import copick
 import fsspec
+import mlcroissant as mlc
 import numpy as np
 import pytest
 from copick.impl.mlcroissant import CopickRootMLC
@@ -417,6 +418,54 @@ def test_new_splits_are_listed(tmp_path: Path) -> None:
         ["train", "https://mlcommons.org/definitions/training_split"],
         ["test", "https://mlcommons.org/definitions/test_split"],
     ]
+
+
+def test_the_list_of_splits_comes_with_the_first_and_goes_with_the_last(tmp_path: Path) -> None:
+    rows: Rows = {"runs": {"name": ["ts_a", "ts_b"]}}
+    manifest = write_croissant(tmp_path, rows)
+    before = json.loads(manifest.read_text())
+    # As of a manifest of copick's.
+    manifest.write_text(json.dumps({**before, "@context": {k: v for k, v in before["@context"].items() if k != "wd"}}))
+    root = from_croissant(str(manifest))
+    root.get_run("ts_b").split = "val"
+    document = json.loads(manifest.read_text())
+    assert document["recordSet"] == json.loads(_with_splits(["val"]))["recordSet"]
+    assert document["@context"]["wd"] == before["@context"]["wd"]
+    ctx = mlc.Context()
+    mlc.Metadata.from_json(ctx=ctx, json_=document)
+    assert not ctx.issues.errors
+    assert copick.from_croissant(str(manifest)).splits == from_croissant(str(manifest)).splits == {"val": ["ts_b"]}
+    root.get_run("ts_b").split = None
+    assert json.loads(manifest.read_text())["recordSet"] == before["recordSet"]
+    assert copick.from_croissant(str(manifest)).splits == {}
+
+
+def _with_splits(splits: list[str]) -> bytes:
+    rows: Rows = {"runs": {"name": ["ts_a", "ts_b"]}}
+    return manifest_of(rows, files_of(rows), splits=splits)
+
+
+WRONG_SPLITS: dict[str, tuple[dict[str, list[str]], type[Exception], str]] = {
+    "two": ({"train": ["ts_a", "ts_c"], "val": ["ts_c"]}, ValueError, "'ts_c' is in the splits 'train' and 'val'"),
+    "number": ({"train": ["ts_c"], "1": ["ts_b"]}, ValueError, "'1' reads as a number"),
+    "blank": ({"train": ["ts_c"], "  ": ["ts_b"]}, ValueError, "no name for a split"),
+    "no run": ({"train": ["ts_c", "ts_z"]}, KeyError, "ts_z"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SPLITS)
+def test_splits_that_cannot_be_set_change_nothing(tmp_path: Path, case: str) -> None:
+    mapping, error, message = WRONG_SPLITS[case]
+    manifest = write_croissant(tmp_path, TAME)
+    before = {p.name: p.read_bytes() for p in manifest.parent.iterdir()}
+    root = from_croissant(str(manifest))
+    with pytest.raises(error, match=message):
+        root.set_splits(mapping, clear_existing=True)
+    assert root.splits == {"train": ["ts_a"], "val": ["ts_b"]}
+    assert {p.name: p.read_bytes() for p in manifest.parent.iterdir()} == before
+    with pytest.raises(ValueError, match="reads as a number"):
+        root.get_run("ts_a").split = "0"
+    assert root.get_run("ts_a").split == "train"
 
 
 def test_a_walk_goes_through_the_rows_once(tmp_path: Path) -> None:

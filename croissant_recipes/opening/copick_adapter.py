@@ -44,8 +44,9 @@ from croissant_recipes.schema import RECORD_SETS, SEGMENTATION_RECORD_SETS
 
 __all__ = ["CopickConfigMLCroissant", "PickableObject"]
 
-KNOWN_VERSIONS = ("1.31.0",)
-"""Versions of copick that this module was read beside."""
+LOWEST = (1, 31)
+BELOW = (2, 0)
+"""The versions of copick that are allowed, as in ``pyproject.toml``. This was written beside 1.31.0."""
 
 Row = dict[str, Any]
 

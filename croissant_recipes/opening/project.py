@@ -11,6 +11,7 @@ a build is replacing, and finds the rows of a run without going through those of
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -68,13 +69,14 @@ class CroissantProject(adapter.AdaptedRoot):
     object_class = DensityMap
     index: RowIndex
 
-    def __init__(self, config: adapter.CopickConfigMLCroissant) -> None:
-        index = RowIndex.from_url(
-            config.croissant_url,
-            base_url_override=config.croissant_base_url,
-            fs_args=config.croissant_fs_args or {},
-            static_fs_args=config.static_fs_args or {},
-        )
+    def __init__(self, config: adapter.CopickConfigMLCroissant, index: RowIndex | None = None) -> None:
+        """
+        Args:
+            config: How it is opened.
+            index: Its rows, where they were read before.
+        """
+        self._given = config.model_copy(deep=True)
+        index = index or _index(config)
         _configure(config, index.config_block)
         self._new: set[tuple[Any, ...]] = set()
         super().__init__(config, index)
@@ -85,6 +87,15 @@ class CroissantProject(adapter.AdaptedRoot):
     def fs_for_project(self) -> Any:
         local = _for_folders(self.index.base_url)
         return self.index.places.open(self.index.base_url, **{**local, **self.index.static_fs_args} if local else {})[0]
+
+    # Being sent to other processes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What opens it again, and what was changed in its config since. What a batch has not written is not there."""
+        return _reopened, (type(self), self._given, self.index.version), {"config": self.config}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.config = state["config"]
 
     # Saving
 
@@ -187,6 +198,31 @@ def _check_split(name: str) -> None:
     except ValueError:
         return
     raise ValueError(f"split name {name!r} reads as a number, and copick cannot open a Croissant that has it")
+
+
+def _index(config: adapter.CopickConfigMLCroissant) -> RowIndex:
+    return RowIndex.from_url(
+        config.croissant_url,
+        base_url_override=config.croissant_base_url,
+        fs_args=config.croissant_fs_args or {},
+        static_fs_args=config.static_fs_args or {},
+    )
+
+
+_KEPT = 2
+_kept: OrderedDict[str, RowIndex] = OrderedDict()
+"""Rows that were read for roots from other processes: each task that a worker gets may bring its own root."""
+
+
+def _reopened(
+    project: type[CroissantProject], given: adapter.CopickConfigMLCroissant, version: str
+) -> CroissantProject:
+    key = f"{version} {given!r}"
+    index = _kept.get(key) or _index(given)
+    _kept[key] = index
+    while len(_kept) > _KEPT:
+        _kept.popitem(last=False)
+    return project(given.model_copy(deep=True), index)
 
 
 def _name(artifact: Any) -> tuple[Any, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pandas as pd
@@ -96,6 +98,11 @@ class RowIndex(AdaptedIndex):
                 target.update({row["name"]: row for row in rows if row["name"]})
             else:
                 target[:] = rows
+
+    @property
+    def version(self) -> str:
+        """A digest of the manifest, and with it of the CSVs that it describes."""
+        return sha256(json.dumps(self.doc, sort_keys=True).encode()).hexdigest()
 
     # Finding
 
