@@ -15,6 +15,7 @@ import click
 
 from croissant_recipes import __version__
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
 
@@ -44,14 +45,21 @@ class _Group(click.Group):
             click.echo("This is a bug in croissant-recipe. Please report it with the lines above.", err=True)
             sys.exit(ExitCode.BUG)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Further out, click ends with 1, which is for bugs.
+            click.echo("Interrupted.", err=True)
+            sys.exit(ExitCode.INTERRUPTED)
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="croissant-recipe")
 def main() -> None:
     """Compile recipes into MLCommons Croissant datasets for cryo-electron tomography.
 
-    Exit codes: 0 good, 1 a bug in the tool, 2 usage or recipe invalid, 5 blocked (collision, expectation, drift),
-    7 a source or the output cannot be reached.
+    docs/exit-codes.md says what the exit codes mean.
     """
 
 
@@ -177,7 +185,7 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     for diagnostic in found:
         click.echo(str(diagnostic), err=True)
     if text is not None and output is not None:
-        Path(output).write_text(text, encoding="utf-8")
+        _write_file(output, text.encode())
         click.echo(f"Wrote {output}. Next: croissant-recipe plan {output}")
     elif text is not None:
         click.echo(text, nl=False)
@@ -262,6 +270,15 @@ def _echo_err(text: str) -> None:
         click.echo(text, err=True)
 
 
+def _write_file(path: str, data: bytes) -> None:
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        hint = "give the path of a file in a folder that can be written to"
+        click.echo(str(Diagnostic(Code.NOT_WRITABLE, f"{path}: {error.strerror or error}", hint=hint)), err=True)
+        sys.exit(Code.NOT_WRITABLE.exit_code)
+
+
 def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
     from croissant_recipes.opening import emitted_config
 
@@ -270,4 +287,4 @@ def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
     content = result.plan.content
     place = Location.parse(overlay) if overlay else None
     config = emitted_config.emit(str(result.output.metadata), content.base_url, place, content.tables)
-    Path(path).write_bytes(config)
+    _write_file(path, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 
 
@@ -11,8 +12,31 @@ class ExitCode(IntEnum):
     GOOD = 0
     BUG = 1
     INVALID = 2
+    CHANGES = 3
+    BREAKING = 4
     BLOCKED = 5
+    STALE = 6
     UNREACHABLE = 7
+    INTERRUPTED = 130
+
+    @classmethod
+    def first(cls, codes: Iterable[ExitCode]) -> ExitCode:
+        """The code of a process to which several apply: that of what stops it first, good if there is none."""
+        return min(codes, key=_STOPPING.index, default=cls.GOOD)
+
+
+_STOPPING = (
+    ExitCode.INTERRUPTED,
+    ExitCode.BUG,
+    ExitCode.INVALID,
+    ExitCode.UNREACHABLE,
+    ExitCode.STALE,
+    ExitCode.BLOCKED,
+    ExitCode.BREAKING,
+    ExitCode.CHANGES,
+    ExitCode.GOOD,
+)
+"""A recipe is checked before a source is read, that before what was locked is compared, and that before rows are."""
 
 
 class Code(Enum):

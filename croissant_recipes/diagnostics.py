@@ -118,12 +118,8 @@ def errors(diagnostics: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> ExitCode:
-    """The exit code that says the most: unreachable over invalid over blocked over good."""
-    codes = {d.code.exit_code for d in errors(diagnostics)}
-    for code in (ExitCode.UNREACHABLE, ExitCode.INVALID, ExitCode.BLOCKED):
-        if code in codes:
-            return code
-    return ExitCode.GOOD
+    """The exit code of a process that found these."""
+    return ExitCode.first(d.code.exit_code for d in errors(diagnostics))
 
 
 def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:

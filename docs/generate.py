@@ -114,7 +114,8 @@ def cli_reference() -> str:
     lines = [
         "# The command line",
         "",
-        "Made from the command itself by `python -m docs.generate`. What it reports is in [errors.md](errors.md).",
+        "Made from the command itself by `python -m docs.generate`. What it reports is in [errors.md](errors.md), and "
+        "what it returns in [exit-codes.md](exit-codes.md).",
         "",
         *_section("croissant-recipe", main, "COMMAND"),
     ]

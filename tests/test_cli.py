@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import copick
@@ -12,7 +20,8 @@ from click.testing import CliRunner, Result
 
 import croissant_recipes
 from croissant_recipes.cli import main
-from croissant_recipes.codes import ExitCode
+from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.diagnostics import Diagnostic, Severity, exit_code
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -245,3 +254,69 @@ def test_a_bug_ends_with_1(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_version() -> None:
     assert run("--version").stdout == f"croissant-recipe, version {croissant_recipes.__version__}\n"
+
+
+# How it ends
+
+
+def test_of_several_exit_codes_the_one_that_stops_is_returned() -> None:
+    order = [ExitCode(n) for n in (130, 1, 2, 7, 6, 5, 4, 3, 0)]
+    assert set(order) == set(ExitCode)
+    for i, code in enumerate(order):
+        for later in itertools.permutations(order[i:], min(3, len(order) - i)):
+            assert ExitCode.first([*later, code]) is code
+    assert ExitCode.first([]) is ExitCode.GOOD
+
+
+def test_the_exit_code_of_findings() -> None:
+    blocked, unreachable, invalid = (Diagnostic(c, "") for c in (Code.COLLISION, Code.UNREACHABLE, Code.NO_MATCH))
+    assert exit_code([]) is ExitCode.GOOD
+    assert exit_code([Diagnostic(Code.UNREACHABLE, "", Severity.WARNING)]) is ExitCode.GOOD
+    assert exit_code([blocked]) is ExitCode.BLOCKED
+    assert exit_code([blocked, unreachable]) is ExitCode.UNREACHABLE
+    assert exit_code([blocked, unreachable, invalid]) is ExitCode.INVALID
+
+
+def test_a_recipe_that_is_wrong_counts_before_a_source_that_is_away(lab: Path) -> None:
+    shutil.copy(lab / "quickstart.yaml", lab / "away.yaml")
+    edit(lab / "away.yaml", "sample/filesystem.json", "sample/none.json")
+    edit(lab / "away.yaml", "project_root: sample", "project_root: other")
+    edit(lab / "quickstart.yaml", "ribosome:*/*", "ribosme:*/*")
+    assert run("plan", "away.yaml").exit_code == ExitCode.UNREACHABLE
+    assert run("plan", "quickstart.yaml", "away.yaml").exit_code == ExitCode.INVALID
+
+
+def test_a_file_of_the_command_line_that_cannot_be_written_is_no_bug(lab: Path) -> None:
+    for words in (
+        ("init", "--config", "sample/filesystem.json", "-o", "none/mine.yaml"),
+        ("build", "quickstart.yaml", "--emit-config", "none/config.json"),
+    ):
+        result = run(*words)
+        assert result.exit_code == ExitCode.UNREACHABLE
+        assert f"error[CR504]: {words[-1]}: No such file or directory\n" in result.stderr
+
+
+def test_an_interrupt_is_told_in_one_line(lab: Path) -> None:
+    recipe = lab / "pipe.yaml"
+    os.mkfifo(recipe)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from croissant_recipes.cli import main; main()", "check", str(recipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with read_from(recipe):
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (ExitCode.INTERRUPTED, b"", b"Interrupted.\n")
+
+
+@contextlib.contextmanager
+def read_from(pipe: Path) -> Iterator[None]:
+    """While another process reads from a pipe, which it has opened."""
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        time.sleep(0.1)
+    yield
+    os.close(end)

@@ -123,8 +123,25 @@ def test_only_what_cannot_be_made_here_is_written_by_hand() -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    rows = re.findall(r"^\| (\d+) \|", _read("docs/errors.md"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \|.*$", _read("docs/exit-codes.md"), re.MULTILINE)
     assert [int(r) for r in rows] == [int(c) for c in ExitCode]
+
+
+def test_exit_codes_are_told_with_the_errors_that_lead_to_them() -> None:
+    told = {
+        int(code): set(re.findall(r"CR\d+", line))
+        for line, code in re.findall(r"^(\| (\d+) \|.*)$", _read("docs/exit-codes.md"), re.MULTILINE)
+    }
+    for exit_code in ExitCode:
+        leading = {c.value for c in Code if c.exit_code is exit_code}
+        assert told[exit_code] == (set() if exit_code is ExitCode.INVALID else leading), exit_code
+
+
+def test_exit_codes_are_told_on_one_page() -> None:
+    """The others link to it: a list that stands twice is wrong once."""
+    others = set(NAMES) - {"docs/exit-codes.md"}
+    assert [n for n in sorted(others) if re.search(r"[Ee]xit(s with|\s+code)s?\W+\d", _read(n))] == []
+    assert "docs/exit-codes.md" in (main.help or "")
 
 
 def _keys(model: Any) -> set[str]:
