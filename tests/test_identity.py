@@ -96,7 +96,7 @@ def test_it_is_a_digest_and_the_same_again(project: Project) -> None:
 def test_a_project_that_lies_elsewhere_has_the_same(project: Project, tmp_path: Path) -> None:
     before = identity(project.config)
     shutil.copytree(project.root, tmp_path / "elsewhere" / "copy")
-    values = {**json.loads(project.config.read_text()), "overlay_root": "copy", "name": "Another name"}
+    values = {**json.loads(project.config.read_text()), "overlay_root": "copy"}
     moved = tmp_path / "elsewhere" / "config.json"
     moved.write_text(json.dumps(values))
     for path in (tmp_path / "elsewhere").rglob("*"):
