@@ -6,6 +6,9 @@ from croissant_recipes.language import source_kinds
 from croissant_recipes.sources.base import Means, Source
 from croissant_recipes.sources.project_config import load_config
 
+_ANY_TYPE = "croissant_recipes.sources.walked_project:WalkedProject"
+"""What opens a project of any type that copick knows."""
+
 
 def open_copick(name: str, spec: source_kinds.CopickSource, means: Means) -> Source:
     """Opens a project: reads its config, and nothing of what it holds.
@@ -19,5 +22,6 @@ def open_copick(name: str, spec: source_kinds.CopickSource, means: Means) -> Sou
         DiagnosticError: ``UNREACHABLE`` if the config cannot be read, ``CONFIG`` if copick would refuse it.
     """
     config = load_config(name, spec.config, means.folder)
-    opened: Source = source_kinds.load(source_kinds.CONFIG_TYPES[config.config_type].opener)(config, means)
+    known = source_kinds.CONFIG_TYPES.get(config.config_type)
+    opened: Source = source_kinds.load(known.opener if known else _ANY_TYPE)(config, means)
     return opened

@@ -11,8 +11,7 @@ from typing import Any
 
 from croissant_recipes.access import read_bytes, reading
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, did_you_mean
-from croissant_recipes.language.source_kinds import CONFIG_TYPES
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.schema import PROJECT_KEYS
 
@@ -24,7 +23,7 @@ class ProjectConfig:
     Attributes:
         source: The source's name, for messages.
         location: Of the file.
-        config_type: One of ``CONFIG_TYPES``.
+        config_type: As it says, whether anybody knows it or not.
         values: The file's content. It may hold credentials.
     """
 
@@ -64,7 +63,7 @@ class ProjectConfig:
 
 
 def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
-    """Reads a config, without checking more than its type.
+    """Reads a config, without checking what it says.
 
     Args:
         source: The source's name.
@@ -85,11 +84,7 @@ def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
     if not isinstance(values, dict):
         raise unread.refuse([("it is no JSON object", "a copick config holds pickable_objects and overlay_root")])
     # As copick takes it.
-    config_type = values.get("config_type", "filesystem")
-    if config_type not in CONFIG_TYPES:
-        hint = did_you_mean(str(config_type), CONFIG_TYPES, what="the types are")
-        raise unread.refuse([(f"config_type {config_type!r} is unknown", hint)])
-    return ProjectConfig(source, location, config_type, values)
+    return ProjectConfig(source, location, str(values.get("config_type", "filesystem")), values)
 
 
 def checked_by(config: ProjectConfig, model: Any) -> Any:
@@ -106,7 +101,7 @@ def checked_by(config: ProjectConfig, model: Any) -> Any:
             warnings.simplefilter("ignore")
             made = model.model_validate(dict(config.values))
     except ValidationError as error:
-        raise config.refuse([_problem(e) for e in error.errors(include_url=False, include_input=False)]) from None
+        raise refused_by_copick(config, error) from None
     if config.values.get("overlay_root") == "":
         raise config.refuse([("overlay_root is empty", "write '.' for the folder of the config")])
     names = [o.name for o in made.pickable_objects]
@@ -114,6 +109,11 @@ def checked_by(config: ProjectConfig, model: Any) -> Any:
     if twice:
         raise config.refuse([(f"pickable object {n!r} stands there twice", "remove one of them") for n in twice])
     return made
+
+
+def refused_by_copick(config: ProjectConfig, error: Any) -> DiagnosticError:
+    """The error that tells what copick's model (a pydantic ``ValidationError``) refuses of a config."""
+    return config.refuse([_problem(e) for e in error.errors(include_url=False, include_input=False)])
 
 
 def plain_objects(objects: Sequence[Any]) -> tuple[Mapping[str, Any], ...]:

@@ -135,6 +135,23 @@ def scan_project(
     return scan.result()
 
 
+def filaments_left_out(source: str, counts: Mapping[str, int]) -> Diagnostic:
+    """What is said of filaments, given how many sets of them runs have."""
+    runs, count = sorted(counts), sum(counts.values())
+    filaments = f"{count} sets of filaments" if count > 1 else "1 set of filaments"
+    where = f"runs {listing(runs, _SHOWN_RUNS)}" if len(runs) > 1 else f"run {runs[0]!r}"
+    verb = "are" if count > 1 else "is"
+    message = f"source {source!r}: {filaments} in {where} {verb} left out: a Croissant has no place for filaments"
+    return Diagnostic(Code.NOT_EXPORTED, message, Severity.WARNING, "export them as picks to keep them")
+
+
+def map_left_out(source: str, place: str, name: str) -> Diagnostic:
+    """What is said of the density map of an object that is no particle."""
+    message = f"source {source!r}: {place} is left out: only particles have a density map in a Croissant"
+    hint = f"set is_particle of {name!r} in the copick config if it is one"
+    return Diagnostic(Code.NOT_EXPORTED, message, Severity.WARNING, hint)
+
+
 def _only(listed: Iterator[tuple[str, list[Entry]]]) -> list[Entry]:
     return [entry for _, entries in listed for entry in entries]
 
@@ -282,10 +299,7 @@ class _Scan:
             elif particles[name]:
                 self.found["objects"][name,] = (root.name, path)
             else:
-                where = f"source {self.source!r}: {self._place(root, path)}"
-                message = f"{where} is left out: only particles have a density map in a Croissant"
-                hint = f"set is_particle of {name!r} in the copick config if it is one"
-                self._diagnostics.append(self._warning(Code.NOT_EXPORTED, message, hint))
+                self._diagnostics.append(map_left_out(self.source, self._place(root, path), name))
 
     def result(self) -> ProjectScan:
         self._match_features()
@@ -311,16 +325,9 @@ class _Scan:
                 self._leave_out(root, f"{path}/{name}", bad.problem, bad.hint)
 
     def _count_filaments(self) -> None:
-        runs = sorted(self._filaments)
-        if not runs:
-            return
-        count = sum(len(found) for found in self._filaments.values())
-        filaments = f"{count} sets of filaments" if count > 1 else "1 set of filaments"
-        where = f"runs {listing(runs, _SHOWN_RUNS)}" if len(runs) > 1 else f"run {runs[0]!r}"
-        verb = "are" if count > 1 else "is"
-        said = f"{filaments} in {where} {verb} left out: a Croissant has no place for filaments"
-        message = f"source {self.source!r}: {said}"
-        self._diagnostics.append(self._warning(Code.NOT_EXPORTED, message, "export them as picks to keep them"))
+        if self._filaments:
+            counts = {run: len(found) for run, found in self._filaments.items()}
+            self._diagnostics.append(filaments_left_out(self.source, counts))
 
     def _visible(self, root: ProjectRoot, path: str, entries: list[Entry]) -> list[Entry]:
         """Without what is hidden, and without names that no file can hold as text."""
