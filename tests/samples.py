@@ -10,6 +10,7 @@ from typing import Any
 
 import copick
 import numpy as np
+import zarr
 
 from croissant_recipes import Options, Planned, build, from_croissant
 
@@ -88,6 +89,14 @@ def content(key: Key, artifact: Any) -> np.ndarray:
         mesh = artifact.load()
         return np.asarray((mesh.to_mesh() if hasattr(mesh, "to_mesh") else mesh).vertices)
     return np.asarray(artifact.numpy())
+
+
+def stored(key: Key, artifact: Any) -> np.ndarray:
+    """The same, but arrays other than tomograms' are read through their stores: ``numpy()``, which is one function for
+    all of them, takes twenty requests where these are six."""
+    if key[0] in ("picks", "mesh", "tomogram"):
+        return content(key, artifact)
+    return np.asarray(zarr.Array(artifact.zarr(), path="0", read_only=True)[...])
 
 
 def contents(root: Any) -> dict[Key, np.ndarray]:

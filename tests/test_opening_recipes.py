@@ -21,7 +21,7 @@ import pytest
 import s3fs
 import trimesh
 import zarr
-from samples import READERS, SAMPLE, Key, artifacts, built, content, snapshot
+from samples import READERS, SAMPLE, Key, artifacts, built, content, snapshot, stored
 from servers import S3Server, s3_server, web_server
 
 from croissant_recipes.croissant import manifest
@@ -151,7 +151,7 @@ def at_url(croissant: Path) -> Data:
 
 
 def assert_opens(root: Any, expected: Data) -> None:
-    found = {key: content(key, artifact) for key, artifact in artifacts(root)}
+    found = {key: stored(key, artifact) for key, artifact in artifacts(root)}
     assert found.keys() == expected.keys()
     assert [key for key in expected if not np.array_equal(found[key], expected[key])] == []
 
