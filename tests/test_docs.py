@@ -17,9 +17,11 @@ import yaml
 from croissant_recipes import api
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.croissant import build_record
 from croissant_recipes.language import recipe
 from croissant_recipes.language.rai import RAI_FIELDS
 from croissant_recipes.language.source_kinds import KINDS
+from croissant_recipes.render import as_json, findings
 from docs import error_examples, generate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -135,6 +137,12 @@ def test_exit_codes_are_told_with_the_errors_that_lead_to_them() -> None:
     for exit_code in ExitCode:
         leading = {c.value for c in Code if c.exit_code is exit_code}
         assert told[exit_code] == (set() if exit_code is ExitCode.INVALID else leading), exit_code
+
+
+def test_the_compatibility_page_names_the_versions_of_formats() -> None:
+    rows = re.findall(r"^\| .* \| (\d+) \|", _read("docs/compatibility.md"), re.MULTILINE)
+    now = [recipe.FORMAT_VERSION, findings.FORMAT, as_json.FORMAT, build_record.RECORD_FORMAT]
+    assert [int(r) for r in rows] == now
 
 
 def test_exit_codes_are_told_on_one_page() -> None:

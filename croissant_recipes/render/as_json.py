@@ -13,7 +13,7 @@ from croissant_recipes.report import LayerReport, Report
 from croissant_recipes.schema import ARTIFACTS
 
 FORMAT = 1
-"""Version of the document; a change that a reader could notice raises it."""
+"""Version of the document; any change but an addition raises it (docs/compatibility.md)."""
 
 
 def reports(of_recipes: Sequence[Report]) -> str:

@@ -9,7 +9,7 @@ from croissant_recipes.api import Checked
 from croissant_recipes.diagnostics import Diagnostic, Severity
 
 FORMAT = 1
-"""Version of the JSON document; a change that a reader could notice raises it."""
+"""Version of the document; any change but an addition raises it (docs/compatibility.md)."""
 
 
 def diagnostics(found: Iterable[Diagnostic], *, quiet: bool = False) -> str:
