@@ -855,6 +855,13 @@ def test_two_recipes_cannot_have_one_output(lab: Lab) -> None:
     results = build(lab.recipe, other)
     assert [r.ok for r in results] == [True, False]
     assert f"{lab.recipe} is built into the same project_root" in results[1].diagnostics[0].message
+
+
+def test_two_names_of_one_output_are_one_output(lab: Lab) -> None:
+    (lab.folder / "link").symlink_to("out")
+    results = build(lab.recipe, lab.write("other.yaml", out="link"))
+    assert [r.ok for r in results] == [True, False]
+    assert f"{lab.recipe} is built into the same project_root" in results[1].diagnostics[0].message
     assert not lab.out.exists()
 
 

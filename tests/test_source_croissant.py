@@ -452,6 +452,14 @@ def test_a_croissant_on_the_web(manifest: Path, web: str) -> None:
     assert inventory.roots == {"croissant": Root(Location.parse(f"{web}/old"), base_url=f"{web}/old")}
 
 
+def test_files_below_a_croissant_on_the_web_are_read_with_its_token(manifest: Path, web: str) -> None:
+    (manifest.parent.parent / "p").mkdir()
+    (manifest.parent.parent / "p" / "one.json").write_text('{"voxel_spacing": 10.0}')
+    asked = [("croissant", "p/one.json")]
+    found = source(f"{web}/old/Croissant/metadata.json?token=hunter2").read_files(asked, sha256=True, progress=Silent())
+    assert found == {asked[0]: FileFacts(hashlib.sha256(b'{"voxel_spacing": 10.0}').hexdigest(), 10.0)}
+
+
 def test_what_is_not_on_the_web_is_told_without_the_token(web: str, manifest: Path) -> None:
     assert refused(f"{web}/none/metadata.json?token=hunter2") == [
         (
