@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes.location import Location
+from croissant_recipes.location import URL, Location
 from croissant_recipes.opening.row_places import RowPlaces, is_public
 
 
@@ -46,7 +46,7 @@ def _asks_for_anonymous(base_url: str | None, tables: Mapping[str, pd.DataFrame]
     places = RowPlaces(base_url or "/", {})
     urls = pd.concat([table["url"] for table in tables.values() if "url" in table], ignore_index=True)
     # Of many rows below one folder, one is looked at.
-    folders = urls.str.extract(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/]*)", expand=False).fillna("").unique()
+    folders = urls.str.extract(f"^({URL}[^/]*)", expand=False).fillna("").unique()
     services = [Location.parse(places.absolute(folder)) for folder in folders]
     base = [Location.parse(base_url)] if base_url else []
     remote = [*(place for place in services if not place.is_local), *(place for place in base if is_public(place))]
