@@ -361,7 +361,7 @@ def test_the_files_of_a_build(seed: int, tmp_path: Path, monkeypatch: pytest.Mon
     (result,) = build(written.recipe, options=Options(file_sha256=written.case.file_sha256))
     assert result.written
     assert result.output is not None
-    on_disk = _read(Path(result.output.project_root) / "Croissant")
+    on_disk = _read(Path(result.output.project_root.path) / "Croissant")
     assert on_disk == our_rows(plan)[0]
     assert_equal(written, (on_disk, our_rows(plan)[1]), copick_rows(written))
 

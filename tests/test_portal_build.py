@@ -110,7 +110,7 @@ def build(*recipes: Path) -> list[Path]:
     for result in results:
         assert not [str(d) for d in result.diagnostics if d.is_error]
         assert result.written
-    return [Path(r.output.project_root) for r in results if r.output is not None]
+    return [Path(r.output.project_root.path) for r in results if r.output is not None]
 
 
 def refused(recipe: Path) -> tuple[ExitCode, list[Diagnostic]]:

@@ -89,7 +89,7 @@ def build(folder: Path, server: Server, datasets: Sequence[int] = DATASETS, **op
 
 def files_of(result: Planned) -> Files:
     assert result.output is not None
-    return read(Path(result.output.project_root))
+    return read(Path(result.output.project_root.path))
 
 
 def read(root: Path) -> Files:
@@ -98,7 +98,7 @@ def read(root: Path) -> Files:
 
 def requests_of(result: Planned) -> list[Request]:
     assert result.plan is not None
-    return [request for layer in result.plan.resolution.layers for request in layer.inventory.requests]
+    return [request for layer in result.plan.resolution.layers.values() for request in layer.inventory.requests]
 
 
 def in_another_order(tables: Tables, seed: int) -> Tables:

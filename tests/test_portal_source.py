@@ -790,11 +790,12 @@ def test_author_lists_of_colliding_rows(server: Server) -> None:
 
 
 def test_datasets_are_the_project_that_copick_makes_of_them(server: Server, tmp_path: Path) -> None:
-    """Except for the version, which is that of the copick that happens to be installed."""
-    named = DATASETS[1::-1]
+    """In the order of their ids, whatever the recipe's, and without the version, which is that of the copick that
+    happens to be installed."""
+    named = sorted(DATASETS)
     with mock.patch.object(portal_client, "DEFAULT_URL", server.url):
         theirs = from_czcdp_datasets(named, str(tmp_path / "overlay"), {"auto_mkdir": True}).config
-    (ours,) = source(server, datasets=named).scan(specs(tmp_path, {}, datasets=named), Silent())
+    (ours,) = source(server, datasets=named[::-1]).scan(specs(tmp_path, {}, datasets=named[::-1]), Silent())
     assert ours.config == {"name": theirs.name, "description": theirs.description}
 
 

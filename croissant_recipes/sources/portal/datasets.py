@@ -68,7 +68,6 @@ class PortalSource:
     ) -> None:
         self.name = name
         self.datasets = tuple(sorted(set(spec.datasets)))
-        self._named = spec.datasets
         self.url = spec.url or PORTAL_URL
         self._workers, self._mode, self._limits, self._sleep = means.workers, means.cache, limits, sleep
         self._names = names
@@ -182,7 +181,7 @@ class PortalSource:
             tables=found,
             roots={ROOT: Root(Location.parse(BUCKET), base_url=BUCKET)},
             objects=pickable(overview.objects),
-            config=_project(self._named),
+            config=_project(self.datasets),
             diagnostics=tuple(diagnostics),
             vocabulary=vocabulary,
             requests=tuple(pool.new_requests()),
@@ -190,8 +189,8 @@ class PortalSource:
 
 
 def _project(datasets: Sequence[int]) -> dict[str, str]:
-    """What copick calls a project that it makes of datasets. Its version is that of whichever copick is installed, and
-    would make a build depend on that."""
+    """What copick calls a project that it makes of datasets, which a recipe may name in any order. Its version is that
+    of whichever copick is installed, and would make a build depend on that."""
     description = f"This copick project contains data from datasets {list(datasets)}."
     return {"name": "CZ cryoET Data Portal Dataset", "description": description}
 
