@@ -19,6 +19,7 @@ from croissant_recipes.sources.base import Request
 from croissant_recipes.sources.portal import datasets as portal_datasets
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.transport import Limits
+from tests.portal_builds import Files, built_files
 from tests.portal_server import Fault, Server, Stall, serve
 from tests.portal_tables import Tables, generate
 
@@ -56,8 +57,6 @@ splits:
   random: {{ratios: {{train: 0.5, val: 0.5}}, seed: 3}}
 """
 
-Files = dict[str, bytes]
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -89,11 +88,7 @@ def build(folder: Path, server: Server, datasets: Sequence[int] = DATASETS, **op
 
 def files_of(result: Planned) -> Files:
     assert result.output is not None
-    return read(Path(result.output.project_root.path))
-
-
-def read(root: Path) -> Files:
-    return {path.name: path.read_bytes() for path in sorted((root / "Croissant").iterdir())}
+    return built_files(Path(result.output.project_root.path))
 
 
 def requests_of(result: Planned) -> list[Request]:
@@ -186,8 +181,8 @@ def test_the_hash_seed_and_two_processes_that_share_one_cache(
             for seed in ("1", "4711")
         ]
         assert [process.wait() for process in running] == [0, 0]
-    assert read(tmp_path / "1") == usual
-    assert read(tmp_path / "4711") == usual
+    assert built_files(tmp_path / "1") == usual
+    assert built_files(tmp_path / "4711") == usual
     kept = [path for path in (cache / "portal").rglob("*") if path.is_file()]
     assert len(kept) == server.stats.requests / 2
     assert all(path.name.endswith(".json.z") and not path.name.startswith(".") for path in kept)

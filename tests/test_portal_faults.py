@@ -19,6 +19,7 @@ from croissant_recipes.options import Options
 from croissant_recipes.sources.portal import datasets as portal_datasets
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.transport import Limits
+from tests.portal_builds import Files, built_files
 from tests.portal_server import Drop, ErrorBody, Fault, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import generate
 
@@ -82,24 +83,20 @@ def wait_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """The files of the build over a portal that never fails."""
     folder = tmp_path_factory.mktemp("expected")
     with serve(TABLES) as server:
         (result,) = api.build(recipe(folder, server), options=Options(jobs=2))
     assert not [str(d) for d in result.diagnostics if d.is_error]
     assert result.written
-    return files(folder / "out")
+    return built_files(folder / "out")
 
 
 def recipe(folder: Path, server: Server, session: str = KEPT_APART) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(RECIPE.format(url=server.url, session=session), encoding="utf-8")
     return path
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((root / "Croissant").iterdir())}
 
 
 def fails(path: Path, **options: object) -> list[Diagnostic]:
@@ -130,28 +127,28 @@ def on(text: str, fault: Fault) -> Callable[[int, str], Fault | None]:
 # Where another try helps
 
 
-def test_every_third_request_a_502(expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_every_third_request_a_502(expected: Files, tmp_path: Path) -> None:
     with serve(TABLES, faults=lambda n, _: Status(502) if n % 3 == 0 else None) as server:
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=1))
     assert not [str(d) for d in result.diagnostics if d.is_error]
     assert result.written
     assert server.stats.failed > 5
-    assert files(tmp_path / "out") == expected
+    assert built_files(tmp_path / "out") == expected
 
 
 @pytest.mark.parametrize("fault", [Status(503), Drop(), Truncate(), ErrorBody()], ids=repr)
-def test_every_query_fails_once(fault: Fault, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_every_query_fails_once(fault: Fault, expected: Files, tmp_path: Path) -> None:
     with serve(TABLES, faults=FirstOfEach(fault)) as server:
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=4))
     assert not [str(d) for d in result.diagnostics if d.is_error]
     assert result.written
     assert server.stats.failed >= len(QUERIES)
-    assert files(tmp_path / "out") == expected
+    assert built_files(tmp_path / "out") == expected
 
 
 @pytest.mark.parametrize("text", ["runs(", "annotationFiles("])
 def test_a_stall_of_half_a_minute_is_not_waited_for(
-    text: str, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, expected: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wait_for(monkeypatch, 2.0)
     stalled = FirstOfEach(STALL)
@@ -163,14 +160,14 @@ def test_a_stall_of_half_a_minute_is_not_waited_for(
     assert result.written
     assert server.stats.failed > 0
     assert took < STALL.seconds / 2
-    assert files(tmp_path / "out") == expected
+    assert built_files(tmp_path / "out") == expected
 
 
 def test_a_stall_of_half_a_minute_is_longer_than_a_source_waits() -> None:
     assert Limits().timeout_seconds < STALL.seconds
 
 
-def test_a_query_that_keeps_failing_is_cut(expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_query_that_keeps_failing_is_cut(expected: Files, tmp_path: Path) -> None:
     failed: list[int] = []
 
     def first_dozen(number: int, query: str) -> Fault | None:
@@ -187,7 +184,7 @@ def test_a_query_that_keeps_failing_is_cut(expected: dict[str, bytes], tmp_path:
     assert result.plan is not None
     asked = [r.what for layer in result.plan.resolution.layers.values() for r in layer.inventory.requests]
     assert any(what.startswith("picks") and "all runs" not in what for what in asked)
-    assert files(tmp_path / "out") == expected
+    assert built_files(tmp_path / "out") == expected
 
 
 # Where none does
@@ -248,7 +245,7 @@ def test_the_command_ends_with_7(tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_what_is_there_stays_and_the_next_build_goes_on(expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_what_is_there_stays_and_the_next_build_goes_on(expected: Files, tmp_path: Path) -> None:
     """A failure is kept nowhere: neither in the Croissant nor among the cached answers."""
     broken = False
     with serve(TABLES, faults=lambda _, query: Truncate() if broken and "tomograms(" in query else None) as server:
@@ -256,7 +253,7 @@ def test_what_is_there_stays_and_the_next_build_goes_on(expected: dict[str, byte
         assert api.build(path)[0].written
         broken = True
         fails(path, cache="refresh")
-        assert files(tmp_path / "out") == expected
+        assert built_files(tmp_path / "out") == expected
         broken = False
         (again,) = api.build(path, options=Options(cache="refresh"))
     assert again.prepared is not None

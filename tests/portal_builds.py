@@ -1,0 +1,20 @@
+"""What builds over different stand-in servers have in common."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from croissant_recipes.croissant.build_record import RECORD_FILE
+
+Files = dict[str, bytes]
+
+
+def built_files(root: Path) -> Files:
+    """The files of a Croissant by name. Of the build record only what does not tell of the endpoint, which is another
+    for every server: the digest of the recipe, which names it, and what the sources resolved to, are left out."""
+    files = {path.name: path.read_bytes() for path in sorted((root / "Croissant").iterdir())}
+    record = json.loads(files[RECORD_FILE])
+    assert len(record["recipe"].pop("digest")) == 64
+    assert {len(identity) for identity in record.pop("sources").values()} == {64}
+    return {**files, RECORD_FILE: json.dumps(record).encode()}
