@@ -10,6 +10,7 @@ from typing import Any
 
 import copick
 import mlcroissant as mlc
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from copick.ops.croissant import export_croissant
@@ -414,3 +415,21 @@ def test_an_overlay_on_another_machine_is_written_as_it_is_given(lab: Lab) -> No
     assert written["overlay_root"] == "ssh:///remote/overlay"
     assert written["overlay_fs_args"] == {}
     assert not Path("/remote/overlay").exists()
+
+
+def test_a_local_overlay_takes_picks_and_arrays(lab: Lab) -> None:
+    emitted, overlay = lab.folder / "emitted.json", lab.folder / "overlay"
+    result = run("build", str(lab.recipe(EXPORT)), "--emit-config", str(emitted), "--config-overlay", str(overlay))
+    assert result.exit_code == 0, result.output
+    written = json.loads(emitted.read_text())
+    assert (written["overlay_root"].endswith(str(overlay)), written["overlay_fs_args"]) == (True, {"auto_mkdir": True})
+    root = copick.from_file(str(emitted))
+    assert root.mode == "B"
+    tomogram = root.get_run("TS_002").new_voxel_spacing(10.0).new_tomogram("made")
+    tomogram.from_numpy(np.ones((4, 4, 4), np.float32), levels=1)
+    picks = root.get_run("TS_002").new_picks("ribosome", "9", "ada")
+    picks.from_numpy(np.array([[1.0, 2.0, 3.0]]))
+    below = overlay / "ExperimentRuns/TS_002"
+    assert (below / "VoxelSpacing10.000/made.zarr/0/.zarray").is_file()
+    assert (below / "Picks/ada_9_ribosome.json").is_file()
+    assert len(lab.rows("picks")) == 4
