@@ -44,9 +44,9 @@ def run(task: str, config: Path, out: Path, *, sha256: bool) -> dict[str, float]
     os.environ["CROISSANT_RECIPE_CACHE_DIR"] = str(out / "cache")
     # copick's side imports before it measures, so this one does.
     from croissant_recipes import Options, api, building, planning
-    from croissant_recipes.sources import croissant_source, filesystem
+    from croissant_recipes.sources import croissant_source, folder_project
 
-    assert all((building, planning, croissant_source, filesystem))
+    assert all((building, planning, croissant_source, folder_project))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{task}.yaml"
     path.write_text(json.dumps(recipe(task, config, out)), encoding="utf-8")

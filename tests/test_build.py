@@ -36,8 +36,8 @@ from croissant_recipes.croissant import manifest
 from croissant_recipes.croissant.build_record import RECORD_FILE, ROWS_FILE
 from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources import filesystem
-from croissant_recipes.sources.facts import FileReader
+from croissant_recipes.sources import folder_project
+from croissant_recipes.sources.file_facts import FileReader
 
 SPEC = ProjectSpec(
     runs=tuple(
@@ -786,7 +786,7 @@ def test_a_base_that_is_not_there(lab: Lab) -> None:
 
 def test_sources_that_recipes_share_are_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     scans: list[str] = []
-    scan, read = filesystem.scan_project, FileReader.read
+    scan, read = folder_project.scan_project, FileReader.read
 
     def counted_scan(source: str, *args: Any, **kwargs: Any) -> Any:
         scans.append(source)
@@ -798,7 +798,7 @@ def test_sources_that_recipes_share_are_read_once(lab: Lab, monkeypatch: pytest.
         files.extend(wanted)
         return read(self, wanted, **kwargs)
 
-    monkeypatch.setattr(filesystem, "scan_project", counted_scan)
+    monkeypatch.setattr(folder_project, "scan_project", counted_scan)
     monkeypatch.setattr(FileReader, "read", counted_read)
     one = lab.write("one.yaml", "  - {export: lab, runs: [TS_1], picks: [ribosome]}\n", out="one")
     two = lab.write("two.yaml", "  - {export: lab, picks: ['*']}\n  - {append: lab, others: exclude}\n", out="two")
@@ -817,8 +817,8 @@ def test_sources_that_recipes_share_are_read_once(lab: Lab, monkeypatch: pytest.
 
 def test_recipes_of_different_folders_share_a_source(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     scans: list[str] = []
-    scan = filesystem.scan_project
-    monkeypatch.setattr(filesystem, "scan_project", lambda s, *a, **k: scans.append(s) or scan(s, *a, **k))
+    scan = folder_project.scan_project
+    monkeypatch.setattr(folder_project, "scan_project", lambda s, *a, **k: scans.append(s) or scan(s, *a, **k))
     below = lab.folder / "recipes"
     below.mkdir()
     text = lab.recipe.read_text()

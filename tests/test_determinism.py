@@ -21,7 +21,7 @@ from recipes_gen import DATASET
 
 from croissant_recipes import Options, build
 from croissant_recipes.sources import listing
-from croissant_recipes.sources.facts import FileReader
+from croissant_recipes.sources.file_facts import FileReader
 from croissant_recipes.sources.listing import Entry
 
 REPOSITORY = Path(__file__).parent.parent
@@ -235,7 +235,8 @@ def test_known_and_unknown_files(
     assert list((tmp_path / "cache").iterdir()), "something is kept"
     reads: list[str] = []
     monkeypatch.setattr(
-        "croissant_recipes.sources.facts.read_stamped", lambda path: reads.append(path) or pytest.fail("it is known")
+        "croissant_recipes.sources.file_facts.read_stamped",
+        lambda path: reads.append(path) or pytest.fail("it is known"),
     )
     clear(place)
     assert different(built(place), reference) == []

@@ -18,9 +18,9 @@ import pytest
 
 from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
-from croissant_recipes.sources import fact_cache, facts, picks_head
+from croissant_recipes.sources import fact_cache, file_facts, picks_head
 from croissant_recipes.sources.base import FileFacts
-from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.sources.file_facts import FileReader, FileRoot
 from croissant_recipes.work import Workers
 
 PICKS = "Picks/alice_1_ribosome.json"
@@ -38,13 +38,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are opened to be read."""
     opened: list[str] = []
-    real = facts.read_stamped
+    real = file_facts.read_stamped
 
     def read_stamped(path: str) -> tuple[bytes, str | None]:
         opened.append(os.path.basename(path))
         return real(path)
 
-    monkeypatch.setattr(facts, "read_stamped", read_stamped)
+    monkeypatch.setattr(file_facts, "read_stamped", read_stamped)
     return opened
 
 
@@ -52,7 +52,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files made by the test have long been at rest."""
     now = time.time_ns
-    monkeypatch.setattr(facts.time, "time_ns", lambda: now() + MINUTE_NS)
+    monkeypatch.setattr(file_facts.time, "time_ns", lambda: now() + MINUTE_NS)
 
 
 def put(root: Path, path: str, content: str | bytes) -> None:
@@ -251,7 +251,7 @@ def test_a_file_is_kept_once_it_was_at_rest_for_two_seconds(
     root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, age_s: float, kept: bool
 ) -> None:
     changed = max(os.stat(root / MESH).st_mtime_ns, os.stat(root / MESH).st_ctime_ns)
-    monkeypatch.setattr(facts.time, "time_ns", lambda: changed + int(age_s * 1e9))
+    monkeypatch.setattr(file_facts.time, "time_ns", lambda: changed + int(age_s * 1e9))
     read(root, MESH)
     reads.clear()
     read(root, MESH)
@@ -261,7 +261,7 @@ def test_a_file_is_kept_once_it_was_at_rest_for_two_seconds(
 def test_a_same_size_rewrite_within_the_clock_tick_is_noticed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a file system whose clock is too coarse to show the change at all."""
     status = os.stat(root / PICKS)
-    monkeypatch.setattr(facts, "stamp_of", lambda _: "always the same")
+    monkeypatch.setattr(file_facts, "stamp_of", lambda _: "always the same")
     first = read(root, PICKS)[PICKS]
     put(root, PICKS, json.dumps({"voxel_spacing": 20.012, "points": []}))
     second = read(root, PICKS)[PICKS]
@@ -280,7 +280,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
         os.utime(root / MESH, ns=(0, next(growing)))
         return real(descriptor)
 
-    monkeypatch.setattr(facts.os, "fstat", fstat)
+    monkeypatch.setattr(file_facts.os, "fstat", fstat)
     for _ in range(2):
         read(root, MESH)
     assert len(reads) == 2
@@ -359,7 +359,7 @@ def test_the_cache_is_in_the_users_cache_directory(monkeypatch: pytest.MonkeyPat
 def _read_in_a_process(root: str, first: int, cache: str) -> bool:
     os.environ["CROISSANT_RECIPE_CACHE_DIR"] = cache
     now = time.time_ns
-    facts.time.time_ns = lambda: now() + MINUTE_NS  # type: ignore[assignment]
+    file_facts.time.time_ns = lambda: now() + MINUTE_NS  # type: ignore[assignment]
     paths = [f"u_{n}_o.json" for n in range(first, first + 20)]
     for _ in range(5):
         found = read(Path(root), *paths)

@@ -35,9 +35,9 @@ from croissant_recipes.language import checks
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.source_kinds import CopickSource, CroissantSource
 from croissant_recipes.progress import Silent
-from croissant_recipes.sources import filesystem
+from croissant_recipes.sources import folder_project
 from croissant_recipes.sources.base import Means, Source
-from croissant_recipes.sources.copick import open_copick
+from croissant_recipes.sources.copick_source import open_copick
 from croissant_recipes.sources.croissant_source import open_croissant
 from croissant_recipes.sources.identity import digest, rows_digest
 from croissant_recipes.work import Workers
@@ -115,9 +115,9 @@ def test_neither_the_order_of_listings_nor_the_cache_matters(
     first = identity(project.config)
     assert (tmp_path / "cache").exists()
     assert identity(project.config) == first
-    real = filesystem.open_lister
+    real = folder_project.open_lister
     for seed in range(4):
-        monkeypatch.setattr(filesystem, "open_lister", lambda *a, s=seed: Watched(real(*a), [], s))
+        monkeypatch.setattr(folder_project, "open_lister", lambda *a, s=seed: Watched(real(*a), [], s))
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         assert identity(project.config) == first
 

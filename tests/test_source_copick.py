@@ -35,9 +35,9 @@ from croissant_recipes.diagnostics import DiagnosticError, Severity
 from croissant_recipes.language.source_kinds import CopickSource
 from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
-from croissant_recipes.sources import filesystem
+from croissant_recipes.sources import folder_project
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
-from croissant_recipes.sources.copick import open_copick
+from croissant_recipes.sources.copick_source import open_copick
 from croissant_recipes.sources.listing import list_in
 from croissant_recipes.work import Workers
 
@@ -244,8 +244,8 @@ def asked(
     config: Path, monkeypatch: pytest.MonkeyPatch, *layers: Any, seed: int | None = None
 ) -> tuple[list[str], Inventory]:
     paths: list[str] = []
-    real = filesystem.open_lister
-    monkeypatch.setattr(filesystem, "open_lister", lambda *a: Watched(real(*a), paths, seed))
+    real = folder_project.open_lister
+    monkeypatch.setattr(folder_project, "open_lister", lambda *a: Watched(real(*a), paths, seed))
     return paths, opened(config).scan(layers, Silent())[0]
 
 

@@ -28,7 +28,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.sources import fact_cache
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
-from croissant_recipes.sources.copick import open_copick
+from croissant_recipes.sources.copick_source import open_copick
 from croissant_recipes.sources.croissant_source import CroissantSource
 from croissant_recipes.work import Workers
 

@@ -40,7 +40,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.progress import Silent
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory, Means, Root, Source
-from croissant_recipes.sources.copick import open_copick
+from croissant_recipes.sources.copick_source import open_copick
 from croissant_recipes.sources.walked_project import WalkedProject
 from croissant_recipes.work import Workers
 
@@ -158,7 +158,7 @@ def test_what_a_croissant_has_no_place_for_is_told(project: Project, unlisted: N
         patch.setitem(
             source_kinds.CONFIG_TYPES,
             "filesystem",
-            source_kinds.ConfigType("filesystem", "croissant_recipes.sources.filesystem:FilesystemProject"),
+            source_kinds.ConfigType("filesystem", "croissant_recipes.sources.folder_project:FilesystemProject"),
         )
         expected = scanned(project.config)
     assert [str(d) for d in inventory.diagnostics] == [str(d) for d in expected.diagnostics]

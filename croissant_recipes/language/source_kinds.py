@@ -66,7 +66,7 @@ class ConfigType:
 
     Attributes:
         name: As the config says it.
-        opener: ``module:function`` of what opens a project of the type, see ``sources.copick``.
+        opener: ``module:function`` of what opens a project of the type, see ``sources.copick_source``.
         of_portal: As for a kind of source.
     """
 
@@ -134,7 +134,7 @@ COPICK = SourceKind(
     "copick",
     CopickSource,
     "A copick project.",
-    "croissant_recipes.sources.copick:open_copick",
+    "croissant_recipes.sources.copick_source:open_copick",
     place="config",
     base_url="base_url",
     unread=frozenset({"base_url"}),
@@ -155,7 +155,7 @@ KINDS: dict[str, SourceKind] = {kind.name: kind for kind in (PORTAL, COPICK, CRO
 CONFIG_TYPES: dict[str, ConfigType] = {
     each.name: each
     for each in (
-        ConfigType("filesystem", "croissant_recipes.sources.filesystem:FilesystemProject"),
+        ConfigType("filesystem", "croissant_recipes.sources.folder_project:FilesystemProject"),
         ConfigType(
             "cryoet_data_portal", "croissant_recipes.sources.portal.portal_project:PortalProject", of_portal=True
         ),

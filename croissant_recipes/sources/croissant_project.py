@@ -13,11 +13,11 @@ from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
 from croissant_recipes.sources.croissant_source import ROOT, artifact_tables, root_at
-from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
-from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
+from croissant_recipes.sources.file_facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.folder_project import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
-from croissant_recipes.sources.project_scan import Other, scan_project
+from croissant_recipes.sources.project_folders import Other, scan_project
 from croissant_recipes.sources.wanted import Wanted
 
 

@@ -13,7 +13,7 @@ from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import URL, Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS, SEGMENTATION_RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.sources.file_facts import FileReader, FileRoot
 from croissant_recipes.sources.identity import digest
 
 ROOT = "croissant"

@@ -25,10 +25,10 @@ from croissant_recipes.language.source_kinds import CONFIG_TYPES
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.facts import FileReader, FileRoot
+from croissant_recipes.sources.file_facts import FileReader, FileRoot
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_config import ProjectConfig, facts, plain_objects, refused_by_copick
-from croissant_recipes.sources.project_scan import filaments_left_out, map_left_out
+from croissant_recipes.sources.project_folders import filaments_left_out, map_left_out
 from croissant_recipes.sources.wanted import Wanted
 
 _FILES = "files"

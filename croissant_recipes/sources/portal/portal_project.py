@@ -11,13 +11,13 @@ from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
-from croissant_recipes.sources.facts import FileReader, Tokens
-from croissant_recipes.sources.filesystem import OVERLAY, file_root, open_root, root_of
+from croissant_recipes.sources.file_facts import FileReader, Tokens
+from croissant_recipes.sources.folder_project import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.portal_tables import ROOT
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
-from croissant_recipes.sources.project_scan import Other, ProjectScan, scan_project
+from croissant_recipes.sources.project_folders import Other, ProjectScan, scan_project
 from croissant_recipes.sources.wanted import Wanted
 
 _AFTER_THE_PORTAL = 2**62

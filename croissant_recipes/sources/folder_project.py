@@ -10,11 +10,11 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.file_facts import FileReader, FileRoot, Tokens
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.listing import open_lister
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
-from croissant_recipes.sources.project_scan import ProjectRoot, scan_project
+from croissant_recipes.sources.project_folders import ProjectRoot, scan_project
 from croissant_recipes.sources.wanted import Wanted
 from croissant_recipes.work import Workers
 
