@@ -14,18 +14,17 @@ from pydantic import ValidationError
 from croissant_recipes.language import portal_schema
 from croissant_recipes.language.portal_schema import WhereError, check_where
 
-MODELS: dict[str, tuple[str, Any]] = {
-    "picks": ("annotation_fields", _PortalAnnotation),
-    "segmentations": ("annotation_fields", _PortalAnnotation),
-    "tomograms": ("tomogram_fields", _PortalTomogram),
+MODELS: dict[str, Any] = {
+    "picks": _PortalAnnotation,
+    "segmentations": _PortalAnnotation,
+    "tomograms": _PortalTomogram,
 }
 
 
 @pytest.mark.parametrize("artifact", MODELS)
 def test_fields_and_their_types_are_those_of_copicks_models(artifact: str) -> None:
-    function, model = MODELS[artifact]
-    ours = {name: field.type for name, field in getattr(portal_schema, function)().items()}
-    theirs = {name: get_args(field.annotation)[0].__name__ for name, field in model.model_fields.items()}
+    ours = {name: field.type for name, field in portal_schema.fields_of(artifact).items()}
+    theirs = {name: get_args(field.annotation)[0].__name__ for name, field in MODELS[artifact].model_fields.items()}
     assert {name: "str" if kind == "enum" else kind for name, kind in ours.items()} == theirs
 
 
@@ -36,7 +35,7 @@ def test_run_fields_are_the_clients_scalars() -> None:
 def test_graphql_names_are_those_that_the_client_asks_for() -> None:
     for fields, model in (
         (portal_schema.annotation_fields(), "Annotation"),
-        (portal_schema.tomogram_fields(), "Tomogram"),
+        (portal_schema.fields_of("tomograms"), "Tomogram"),
     ):
         client = getattr(__import__("cryoet_data_portal"), model)
         asked = dict(zip(client._get_scalar_fields(), client._get_gql_fields(), strict=True))
@@ -45,7 +44,7 @@ def test_graphql_names_are_those_that_the_client_asks_for() -> None:
 
 def test_enum_values_are_the_schemas() -> None:
     assert portal_schema.annotation_fields()["method_type"].values == ("manual", "automated", "hybrid", "simulated")
-    assert portal_schema.tomogram_fields()["fiducial_alignment_status"].values == ("FIDUCIAL", "NON_FIDUCIAL")
+    assert portal_schema.fields_of("tomograms")["fiducial_alignment_status"].values == ("FIDUCIAL", "NON_FIDUCIAL")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_TYPES
 
 Mask = npt.NDArray[np.bool_]
 
+_SEPARATOR = re.compile("[:/@]")
 _TYPE_ENDINGS = {t: "" if t == "binary" else f"?{t}=true" for t in SEGMENTATION_TYPES}
 
 
@@ -64,23 +65,16 @@ def match_sizes(pattern: Pattern, values: Sequence[float]) -> Mask:
 
 def names(kind: str, table: pd.DataFrame) -> list[str]:
     """The distinct artifacts of a table as selectors would name them (``ribosome:alice/1``, ``wbp@10.0``), sorted."""
-    found = table.loc[:, list(ARTIFACTS[kind].selected_by)].drop_duplicates()
-    if kind in ("picks", "meshes"):
-        texts = found["object_name"] + ":" + found["user_id"] + "/" + found["session_id"]
-    elif kind == "segmentations":
-        texts = found["name"] + ":" + found["user_id"] + "/" + found["session_id"] + "@" + _size_texts(found)
-        texts += found["segmentation_type"].map(_TYPE_ENDINGS)
-    elif kind == "tomograms":
-        texts = found["tomo_type"] + "@" + _size_texts(found)
-    elif kind == "features":
-        texts = found["tomo_type"] + "@" + _size_texts(found) + ":" + found["feature_type"]
-    else:
-        texts = found["name"]
+    described = ARTIFACTS[kind]
+    found = table.loc[:, list(described.selected_by)].drop_duplicates()
+    separators = iter(("", *_SEPARATOR.findall((described.selector_form or "").partition("?")[0])))
+    texts = pd.Series("", index=found.index, dtype="str")
+    for column in described.selected_by:
+        if column == "segmentation_type":
+            texts += found[column].map(_TYPE_ENDINGS)
+        else:
+            texts += next(separators) + found[column].map(str).astype("str")
     return sorted(texts)
-
-
-def _size_texts(table: pd.DataFrame) -> pd.Series[str]:
-    return table["voxel_size"].map(str).astype("str")
 
 
 class _Columns:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from croissant_recipes.diagnostics import did_you_mean, listing
+from croissant_recipes.schema import ARTIFACTS
 
 FieldType = Literal["int", "float", "str", "bool", "enum"]
 
@@ -24,7 +25,13 @@ SESSION_TOKENS = ("author", "authors", "annotation_file_id")
 """What a session template may name besides the fields of the annotation."""
 
 _SCALARS: dict[str, FieldType] = {"Int": "int", "Float": "float", "String": "str", "Boolean": "bool"}
-_RECORD_OF = {"picks": "Annotation", "segmentations": "Annotation", "tomograms": "Tomogram"}
+_RECORD_OF = {
+    name: described.portal_id.removeprefix("portal_").removesuffix("_id").capitalize()
+    for name, described in ARTIFACTS.items()
+    if described.portal_id is not None
+}
+"""What the portal has a record of for each artifact type: ``Annotation`` or ``Tomogram``."""
+
 _DESCRIPTION = re.compile(r'"""[\s\S]*?"""')
 _PLAIN_FIELD = re.compile(r"^  (\w+): (\w+)!?$", re.MULTILINE)
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
@@ -64,11 +71,6 @@ class WhereError(ValueError):
 def annotation_fields() -> Mapping[str, Field]:
     """Fields of picks and segmentations, by name."""
     return _fields("Annotation")
-
-
-def tomogram_fields() -> Mapping[str, Field]:
-    """Fields of tomograms, by name."""
-    return _fields("Tomogram")
 
 
 def run_fields() -> Mapping[str, Field]:

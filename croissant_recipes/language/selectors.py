@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 FORMS = {name: described.selector_form for name, described in ARTIFACTS.items() if described.selector_form}
 """The form of a URI of each kind, as messages show it."""
 
-_START_RULES = {kind: "picks" if kind == "meshes" else kind for kind in FORMS}
+_START_RULES = {kind: next(other for other in FORMS if FORMS[other] == form) for kind, form in FORMS.items()}
 
 # copick filters these kinds by equality instead of by pattern once every part is given and none is a pattern.
 _COMPARED_WHEN_EXACT = {
-    **{kind: {"object_name", "user_id", "session_id"} for kind in ("picks", "meshes")},
-    "segmentations": {"name", "user_id", "session_id", "voxel_size"},
+    kind: {*described.selected_by} - {"segmentation_type"}
+    for kind, described in ARTIFACTS.items()
+    if "user_id" in described.selected_by
 }
 
 _TYPE_FLAGS = tuple(t for t in SEGMENTATION_TYPES if t != "binary")
