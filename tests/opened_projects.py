@@ -112,9 +112,10 @@ def urls_below(base: str) -> dict[str, str]:
     return {kind: f"{base.rstrip('/')}/{url}" for kind, url in URLS.items()}
 
 
-def artifacts(root: Any) -> dict[str, Any]:
-    """The artifact of each type, as a user finds them."""
-    (run,) = root.runs
+def artifacts(root: Any, run: Any = None) -> dict[str, Any]:
+    """The artifact of each type of a run, by default the only one, as a user finds them."""
+    if run is None:
+        (run,) = root.runs
     (spacing,) = run.voxel_spacings
     (tomogram,) = spacing.tomograms
     return {

@@ -206,3 +206,21 @@ def test_what_is_new_is_saved_and_found(project: Path, tmp_path: Path, overlay: 
         np.testing.assert_array_equal(run.segmentations[0].numpy(), LABELS)
         assert len(run.meshes) == 1
     assert ("ferritin" in {row["name"] for row in from_croissant(str(manifest)).index.objects}) is not overlay
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["own names", "renamed"])
+def test_an_overlay_in_the_place_of_the_project_hides_no_row(project: Path, renamed: bool) -> None:
+    """copick goes by the files alone there."""
+    root = from_croissant(str(write_rows(project, renamed=renamed)), overlay_root=str(project))
+    if renamed:
+        assert {run.name for run in root.runs} == {"grid", "ts"}
+        run, other = root.get_run("grid"), root.get_run("ts")
+        assert [t.tomo_type for t in other.get_voxel_spacing(10.0).tomograms] == ["wbp"]
+        found = artifacts(root, run)
+    else:
+        run, found = root.get_run("ts"), artifacts(root)
+        np.testing.assert_array_equal(root.get_object("ribosome").numpy(), VOLUME)
+    np.testing.assert_array_equal(found["tomograms"].numpy(), VOLUME)
+    listed = [len(run.picks), len(run.meshes), len(run.segmentations), len(run.voxel_spacings[0].tomograms)]
+    assert listed == [1, 1, 4, 1]
+    assert {a.read_only for kind, a in found.items() if kind != "objects"} == {renamed}

@@ -77,6 +77,16 @@ class _Stored:
         return str(self.root.index.places.absolute(row["url"] or ""))
 
     @property
+    def is_in_own_place(self) -> bool:
+        """Whether its data lies where it would be saved, or there is none."""
+        row = self.row
+        # The texts are mostly the same, which needs no look at the disk.
+        if row is None or row["url"] == self.own_url:
+            return True
+        own = Location.parse(self.root.index.places.absolute(self.own_url))
+        return Location.parse(self.data_url).is_same_place(own)
+
+    @property
     def _place_to_write(self) -> str:
         return f"{self.root.place_to_write}/{self.own_url}"
 
@@ -91,13 +101,9 @@ class _Stored:
             )
         if self.root.reason_against_data is not None:
             return f"{self.shown} cannot be saved: {self.root.reason_against_data}"
-        row = self.row
-        # The texts are mostly the same, which needs no look at the disk.
-        if row is None or row["url"] == self.own_url:
+        if self.is_in_own_place:
             return None
         lies, written = Location.parse(self.data_url), Location.parse(self._place_to_write)
-        if lies.is_same_place(written):
-            return None
         return (
             f"{self.shown} has its data in {lies}, and not where this project saves it, {written}: "
             f"save {self.elsewhere}, or open the Croissant with an overlay_root"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -229,6 +229,13 @@ class AdaptedRoot(CopickRootMLC):
     def _object_factory(self) -> tuple[type, Any]:
         return self.object_class, PickableObject
 
+    def once(self, artifacts: Iterable[Any]) -> list[Any]:
+        """Artifacts without those that are listed twice where the overlay is the project itself: as a row, and as what
+        copick finds in the overlay, which counts. What rows have elsewhere is found by them alone."""
+        if self.mode == "A" or not self.static_is_overlay:
+            return list(artifacts)
+        return [a for a in artifacts if not (a.read_only and a.is_in_own_place)]
+
     def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return _making(self, listed, make, args, kwargs)
 
@@ -258,6 +265,11 @@ class AdaptedRun(CopickRunMLC):
     def _index(self) -> RowsOfRun:
         return RowsOfRun(self.root.index, self.name)
 
+    @property
+    def static_is_overlay(self) -> bool:
+        # copick does not list rows where it is, for fear of listing them twice.
+        return bool(self.root.mode == "A")
+
     def _voxel_spacing_factory(self) -> tuple[type, Any]:
         return self.spacing_class, CopickVoxelSpacingMeta
 
@@ -274,14 +286,18 @@ class AdaptedRun(CopickRunMLC):
         return [self.spacing_class(run=self, meta=v.meta) for v in super().query_voxelspacings()]
 
     def query_picks(self) -> list[Any]:
-        return [self.picks_class(run=self, file=p.meta, read_only=p.read_only) for p in super().query_picks()]
+        found = super().query_picks()
+        return list(self.root.once(self.picks_class(run=self, file=p.meta, read_only=p.read_only) for p in found))
 
     def query_meshes(self) -> list[Any]:
-        return [self.mesh_class(run=self, meta=m.meta, read_only=m.read_only) for m in super().query_meshes()]
+        found = super().query_meshes()
+        return list(self.root.once(self.mesh_class(run=self, meta=m.meta, read_only=m.read_only) for m in found))
 
     def query_segmentations(self) -> list[Any]:
         found = super().query_segmentations()
-        return [self.segmentation_class(run=self, meta=s.meta, read_only=s.read_only) for s in found]
+        return list(
+            self.root.once(self.segmentation_class(run=self, meta=s.meta, read_only=s.read_only) for s in found)
+        )
 
     def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What a method of copick's makes, which lists it first and saves it then. If that fails, it is not listed."""
@@ -299,12 +315,18 @@ class AdaptedVoxelSpacing(CopickVoxelSpacingMLC):
     def _index(self) -> RowsOfRun:
         return RowsOfRun(self.run.root.index, self.run.name)
 
+    @property
+    def static_is_overlay(self) -> bool:
+        # copick does not list rows where it is, for fear of listing them twice.
+        return bool(self.root.mode == "A")
+
     def _tomogram_factory(self) -> tuple[type, Any]:
         return self.tomogram_class, CopickTomogramMeta
 
     def query_tomograms(self) -> list[Any]:
         found = super().query_tomograms()
-        return [self.tomogram_class(voxel_spacing=self, meta=t.meta, read_only=t.read_only) for t in found]
+        made = (self.tomogram_class(voxel_spacing=self, meta=t.meta, read_only=t.read_only) for t in found)
+        return list(self.root.once(made))
 
     @property
     def root(self) -> Any:
@@ -343,12 +365,19 @@ class AdaptedTomogram(CopickTomogramMLC):
     def _index(self) -> RowsOfRun:
         return RowsOfRun(self.root.index, self.run.name)
 
+    @property
+    def static_is_overlay(self) -> bool:
+        # copick does not list rows where it is, for fear of listing them twice.
+        return bool(self.root.mode == "A")
+
     def _feature_factory(self) -> tuple[type, Any]:
         return self.features_class, super()._feature_factory()[1]
 
     def query_features(self) -> list[Any]:
         found = super().query_features()
-        return [self.features_class(tomogram=self, meta=f.meta, read_only=f.read_only) for f in found]
+        return list(
+            self.root.once(self.features_class(tomogram=self, meta=f.meta, read_only=f.read_only) for f in found)
+        )
 
     def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return _making(self, listed, make, args, kwargs)
