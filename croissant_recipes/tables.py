@@ -90,7 +90,7 @@ def key_codes(tables: Sequence[pd.DataFrame], key: Sequence[str]) -> list[Codes]
     """
     codes = np.zeros(sum(len(t) for t in tables), dtype=np.int64)
     possible = 1
-    for column in key:
+    for column in key if len(codes) > 1 else ():
         ranks, distinct = _ranks([t[column] for t in tables])
         if possible * distinct >= _MOST_CODES:
             codes, possible = _dense(codes)
