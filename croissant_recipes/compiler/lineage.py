@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from croissant_recipes import tables
 from croissant_recipes.compiler import merging
 from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
@@ -40,14 +41,15 @@ def _source_names(
     """Key columns as the source has them, empty where that is what they are; only columns that differ anywhere."""
     described = ARTIFACTS[artifact]
     changeable = [c for c in key if c in {"run", "name", *described.renamed.values(), *described.portal_names}]
-    names = {c: np.full(len(table), "", dtype=object) for c in changeable}
+    names: dict[str, np.ndarray[Any, Any]] = {}
     for number, rows in merging.by_layer(table):
-        source = layers[number].inventory.table(artifact).iloc[rows["row"]]
+        source = tables.take(layers[number].inventory.table(artifact)[changeable], rows["row"].to_numpy())
         for column in changeable:
-            before = source[column].to_numpy()
-            differs = before != rows[column].to_numpy()
-            names[column][rows.index[differs]] = before[differs]
-    return {c: pd.Series(v, index=table.index, dtype="str") for c, v in names.items() if (v != "").any()}
+            differs = tables.differs(source[column], rows[column])
+            if differs.any():
+                found = names.setdefault(column, np.full(len(table), "", dtype=object))
+                found[rows.index[differs]] = source[column][differs].to_numpy()
+    return {c: pd.Series(names[c], index=table.index, dtype="str") for c in changeable if c in names}
 
 
 def described(spec: LayerSpec) -> dict[str, Any]:

@@ -110,5 +110,6 @@ def _followed(codes: Codes) -> tuple[Positions, Positions]:
 
 def by_layer(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
     """The rows of a merged table that come from each layer, with the layer's number."""
-    for number in sorted(set(table["layer"].tolist())):
-        yield number, table[table["layer"] == number]
+    numbers = np.unique(table["layer"].to_numpy()).tolist()
+    for number in numbers:
+        yield number, table if len(numbers) == 1 else table[table["layer"] == number]

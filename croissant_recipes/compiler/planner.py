@@ -238,23 +238,29 @@ def _with_facts(
     artifact: str, table: pd.DataFrame, resolution: Resolution, facts: Facts
 ) -> tuple[pd.DataFrame, list[Diagnostic]]:
     """The table with what the files say of their rows."""
-    sha256 = list(table["sha256"])
-    sizes = list(table["voxel_size"]) if "voxel_size" in table else []
+    positions: list[int] = []
+    said: list[FileFacts] = []
     broken = []
     for number, rows in merging.by_layer(table):
-        known = facts.get(resolution.layers[number].spec.source, {})
-        for i, place in zip(rows.index, zip(rows["root"], rows["path"], strict=True), strict=True):
+        known = facts.get(resolution.layers[number].spec.source)
+        if not known:
+            continue
+        places = zip(rows["root"].tolist(), rows["path"].tolist(), strict=True)
+        for i, place in zip(rows.index.tolist(), places, strict=True):
             fact = known.get(place)
-            if fact is None:
-                continue
-            sha256[i] = fact.sha256
-            if sizes:
-                sizes[i] = fact.voxel_size
-            if fact.problem:
-                broken.append(f"{place[1]}: {fact.problem}")
-    changed: dict[str, pd.Series] = {"sha256": pd.Series(sha256, index=table.index, dtype="str")}
-    if sizes:
-        changed["voxel_size"] = pd.Series(sizes, index=table.index, dtype="float64")
+            if fact is not None:
+                positions.append(i)
+                said.append(fact)
+                if fact.problem:
+                    broken.append(f"{place[1]}: {fact.problem}")
+    if not said:
+        return table, []
+    sha256 = table["sha256"].copy()
+    sha256.iloc[positions] = [fact.sha256 for fact in said]
+    changed = {"sha256": sha256}
+    if "voxel_size" in table:
+        changed["voxel_size"] = table["voxel_size"].copy()
+        changed["voxel_size"].iloc[positions] = [fact.voxel_size for fact in said]
     return table.assign(**changed), [_broken(artifact, broken)] if broken else []
 
 
