@@ -131,6 +131,25 @@ STANDARD_SPLITS = {
 }
 """MLCommons definitions of the standard split names, compared without case."""
 
+_TAKEN_FOR_NOTHING = frozenset(
+    {"NA", "N/A", "#N/A", "#NA", "<NA>", "n/a", "NULL", "null", "None", "NaN", "nan", "-NaN", "-nan"}
+)
+_TAKEN_FOR_FLAGS = frozenset({"true", "false"})
+
+
+def unreadable_split(name: str) -> str | None:
+    """What other readers take the name of a split for, where copick then cannot open the Croissant."""
+    try:
+        float(name)
+    except ValueError:
+        pass
+    else:
+        return "a number"
+    if name.strip() in _TAKEN_FOR_NOTHING:
+        return "nothing"
+    return "a flag" if name.strip().lower() in _TAKEN_FOR_FLAGS else None
+
+
 RUNS_FOLDER = "ExperimentRuns"
 OBJECTS_FOLDER = "Objects"
 SPACING_PREFIX = "VoxelSpacing"

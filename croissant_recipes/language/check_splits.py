@@ -14,6 +14,7 @@ from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, Spl
 from croissant_recipes.language.loading import Draft
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.location import is_url
+from croissant_recipes.schema import unreadable_split
 
 _COLUMNS = ("split", "run")
 
@@ -91,12 +92,11 @@ def _check_group(document: Document, text: str) -> list[Diagnostic]:
 def _check_name(name: str, span: Span) -> list[Diagnostic]:
     if not name.strip():
         return [Diagnostic(Code.SPLIT_NAME, "a split without a name", span=span, hint="such as `train`")]
-    try:
-        float(name)
-    except ValueError:
+    taken_for = unreadable_split(name)
+    if taken_for is None:
         return []
-    hint = f"call it 'fold-{name.strip()}'"
-    message = f"split name {name!r} reads as a number, and copick cannot open a Croissant that has it"
+    hint = f"call it 'fold-{name.strip()}'" if taken_for == "a number" else "call it something else, such as `holdout`"
+    message = f"split name {name!r} reads as {taken_for}, and copick cannot open a Croissant that has it"
     return [Diagnostic(Code.SPLIT_NAME, message, span=span, hint=hint)]
 
 

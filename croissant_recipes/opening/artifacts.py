@@ -102,11 +102,24 @@ class _Stored:
         if self.root.reason_against_data is not None:
             return f"{self.shown} cannot be saved: {self.root.reason_against_data}"
         if self.is_in_own_place:
-            return None
+            return self._reason_of_others
         lies, written = Location.parse(self.data_url), Location.parse(self._place_to_write)
         return (
             f"{self.shown} has its data in {lies}, and not where this project saves it, {written}: "
             f"save {self.elsewhere}, or open the Croissant with an overlay_root"
+        )
+
+    @property
+    def _reason_of_others(self) -> str | None:
+        """After a rename a name is free whose file is another row's, and two rows may share a file."""
+        there = self.root.index.at(self.record_set, self.own_url)
+        other = next((row for row in there if any(row.get(k) != v for k, v in self.key.items())), None)
+        if other is None:
+            return None
+        called = ", ".join(str(other[k]) for k in self.key)
+        return (
+            f"{self.shown} has its place in {Location.parse(self._place_to_write)}, where the data of another row of "
+            f"{self.record_set} lies ({called}): save {self.elsewhere}, or open the Croissant with an overlay_root"
         )
 
     def assert_saving(self) -> None:
@@ -136,9 +149,12 @@ class _InZarr(_Stored):
         """
         purpose = _purpose.get()
         reads = purpose in (_Purpose.USER, _Purpose.READ)
-        reason = self._reason_against_saving
+        # Who only reads need not know why nothing could be saved, which takes a look at other rows.
+        reason = None if purpose is _Purpose.READ else self._reason_against_saving
         if reason is not None and not reads:
             raise PermissionError(reason)
+        if reason is not None and self.row is None and self.root.mode == "A":
+            raise self._nothing_there()
         if reason is not None or purpose in (_Purpose.READ, _Purpose.CHANGE):
             fs, path = self._open()
             if not holds_data(fs, path):

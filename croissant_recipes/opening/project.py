@@ -20,7 +20,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.opening import copick_adapter as adapter
 from croissant_recipes.opening.artifacts import DensityMap, Run
 from croissant_recipes.opening.row_index import RowIndex
-from croissant_recipes.schema import PROJECT_KEYS
+from croissant_recipes.schema import PROJECT_KEYS, unreadable_split
 
 
 def from_croissant(
@@ -193,11 +193,9 @@ class CroissantProject(adapter.AdaptedRoot):
 def _check_split(name: str) -> None:
     if name and not name.strip():
         raise ValueError(f"{name!r} is no name for a split")
-    try:
-        float(name)
-    except ValueError:
-        return
-    raise ValueError(f"split name {name!r} reads as a number, and copick cannot open a Croissant that has it")
+    taken_for = unreadable_split(name)
+    if taken_for is not None:
+        raise ValueError(f"split name {name!r} reads as {taken_for}, and copick cannot open a Croissant that has it")
 
 
 def _index(config: adapter.CopickConfigMLCroissant) -> RowIndex:

@@ -49,6 +49,7 @@ class RowIndex(AdaptedIndex):
     location: Location = field(kw_only=True)
     fs_args: dict[str, Any] = field(kw_only=True)
     by_run: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    by_place: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     places: RowPlaces = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class RowIndex(AdaptedIndex):
         self.config_block = dict(stored.config)
         # What is written beside staged files would be lost when they take their places.
         self.writable = not stored.staged and _is_writable(self.croissant_fs, self.croissant_dir)
-        self.by_run = {}
+        self.by_run, self.by_place = {}, {}
         for record_set in RECORD_SETS.values():
             rows = _rows(record_set, stored.tables[record_set.name])
             target = self.rows(record_set.name)
@@ -125,6 +126,20 @@ class RowIndex(AdaptedIndex):
         rows = self.of_run(record_set, key["run"]) if record_set in _OF_RUNS else self.rows(record_set)
         return next((row for row in rows if all(row.get(k) == v for k, v in key.items())), None)
 
+    def at(self, record_set: str, url: str) -> list[Row]:
+        """The rows of a record set whose data lies at a URL; where all of them lie is looked up once after each
+        change."""
+        found = self.by_place.get(record_set)
+        if found is None:
+            found = self.by_place[record_set] = {}
+            for row in self.rows(record_set):
+                found.setdefault(self._place(row["url"] or ""), []).append(row)
+        return found.get(self._place(url), [])
+
+    def _place(self, url: str) -> str:
+        # A path on this machine is written with and without its protocol.
+        return str(self.places.absolute(url)).removeprefix("file://")
+
     def below(self, folder: str) -> Iterable[tuple[str, Row]]:
         """Rows whose data is in a folder of the project, with their record sets."""
         here = Location.parse(self.places.absolute(folder))
@@ -141,14 +156,18 @@ class RowIndex(AdaptedIndex):
 
     # Changing
 
+    def _forget(self, record_set: str) -> None:
+        self.by_run.pop(record_set, None)
+        self.by_place.pop(record_set, None)
+
     def add_row(self, recordset_id: str, row: Row) -> None:
         with self.locked():
-            self.by_run.pop(recordset_id.removeprefix("copick/"), None)
+            self._forget(recordset_id.removeprefix("copick/"))
             super().add_row(recordset_id, row)
 
     def remove_row(self, recordset_id: str, key: Row) -> None:
         with self.locked():
-            self.by_run.pop(recordset_id.removeprefix("copick/"), None)
+            self._forget(recordset_id.removeprefix("copick/"))
             super().remove_row(recordset_id, key)
 
     def assign_splits(self, splits: Mapping[str, str]) -> None:
