@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from croissant_recipes.access import open_filesystem
 from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
-from croissant_recipes.location import LOCAL_URL, URL, Location, is_url
+from croissant_recipes.location import LOCAL_URL, URL, Location, as_url, is_url
 from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row
 from croissant_recipes.opening.row_places import RowPlaces
 from croissant_recipes.schema import RECORD_SETS, RecordSet
@@ -138,7 +138,7 @@ class RowIndex(AdaptedIndex):
 
     def _place(self, url: str) -> str:
         # A path on this machine is written with and without its protocol.
-        return str(self.places.absolute(url)).removeprefix("file://")
+        return as_url(str(self.places.absolute(url)))
 
     def below(self, folder: str) -> Iterable[tuple[str, Row]]:
         """Rows whose data is in a folder of the project, with their record sets."""
