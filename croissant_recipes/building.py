@@ -71,7 +71,7 @@ def _prepare(
         if there_now is not None and _starts_from_itself(plan, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
-            content, more = _decide(content, there_now, output, options)
+            content, more = _decide(plan, there_now, output, options)
             diagnostics += more
     except DiagnosticError as error:
         if not options.force:
@@ -101,9 +101,12 @@ def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -
     return files if written is planned else planned.files()
 
 
-def _decide(content: Content, there: Existing, output: Output, options: Options) -> tuple[Content, list[Diagnostic]]:
+def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tuple[Content, list[Diagnostic]]:
+    content, recipe = plan.content, plan.checked.recipe.name
     if there.record is None:
         return content, [] if options.force else [drift.foreign_diagnostic(there, output.place)]
+    if there.record.recipe != recipe and not options.force:
+        return content, [drift.another_recipes(there.record.recipe, recipe, output.place)]
     if options.on_drift == "discard":
         return content, []
     found = drift.drift(there, output.place)

@@ -127,7 +127,7 @@ def plan(**flags: Any) -> None:
 @main.command()
 @_planning
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing, as `plan` does.")
-@click.option("--force", is_flag=True, help="Replace a Croissant that croissant-recipe did not write.")
+@click.option("--force", is_flag=True, help="Replace a Croissant that this recipe did not build.")
 @click.option(
     "--on-drift",
     type=click.Choice(["keep", "discard"]),

@@ -109,7 +109,7 @@ class Code(Enum):
     OBJECT_MISSING = ("CR411", "object is not a pickable object")
 
     # 5xx: the output
-    FOREIGN = ("CR501", "Croissant that this tool did not write", ExitCode.BLOCKED)
+    FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)
     DRIFT = ("CR502", "Croissant changed since it was built", ExitCode.BLOCKED)
     LOCKED = ("CR503", "another build is writing", ExitCode.BLOCKED)
     NOT_WRITABLE = ("CR504", "output cannot be written", ExitCode.UNREACHABLE)

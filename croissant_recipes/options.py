@@ -33,7 +33,7 @@ class Options:
         strict: Whether a value that other readers change is an error.
         cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
         on_drift: What happens to changes that others made to a built Croissant.
-        force: Whether a Croissant that croissant-recipe did not write may be replaced.
+        force: Whether a Croissant that this recipe did not build may be replaced.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)

@@ -609,6 +609,55 @@ def test_force_does_not_lose_drift(lab: Lab) -> None:
     assert with_code(lab.build(force=True).diagnostics, Code.DRIFT)
 
 
+def renamed(lab: Lab) -> Path:
+    """The lab's recipe under another name."""
+    lab.recipe.write_text(lab.recipe.read_text().replace("name: lab\n", "name: other\n", 1))
+    return lab.recipe
+
+
+@pytest.mark.parametrize("record", [lambda _: None, old_record])
+def test_what_another_recipe_built_is_not_overwritten(lab: Lab, record: Callable[[Lab], None]) -> None:
+    lab.build()
+    record(lab)
+    other, before = renamed(lab), contents(lab.out)
+    result = lab.build(on_drift="discard")
+    (told,) = [d for d in result.diagnostics if d.is_error]
+    assert told.code is Code.FOREIGN
+    assert told.message == (
+        f"{lab.croissant} holds a Croissant that the recipe 'lab' built, and this one is called 'other'"
+    )
+    assert run("plan", str(other)).exit_code == ExitCode.BLOCKED
+    assert run("build", str(other)).exit_code == ExitCode.BLOCKED
+    assert contents(lab.out) == before
+    assert run("build", "--force", str(other)).exit_code == ExitCode.GOOD
+    assert lab.build().written, "now it is the other recipe's"
+
+
+def test_force_does_not_lose_what_was_added_to_another_recipes_croissant(lab: Lab) -> None:
+    lab.build()
+    lab.add_picks()
+    renamed(lab)
+    assert with_code(lab.build(force=True).diagnostics, Code.DRIFT)
+    assert lab.build(force=True, on_drift="keep").written
+    assert ADDED in lab.rows("picks")
+
+
+def test_a_croissant_that_another_recipe_extended_is_that_recipes(lab: Lab) -> None:
+    """Who built it first would otherwise lose the extension without a word."""
+    lab.build()
+    extending = lab.write(
+        "extend.yaml",
+        "  - {append: lab, picks: [vlp], others: exclude}\n",
+        start="base: out/Croissant/metadata.json\noutput: {project_root: out}\n",
+    )
+    extending.write_text(extending.read_text().replace("name: lab\n", "name: extend\n", 1))
+    assert lab.build(extending).written, "its own base is input"
+    assert len(lab.rows("picks")) == 6
+    (told,) = [d for d in lab.build().diagnostics if d.is_error]
+    assert (told.code, "the recipe 'extend' built" in told.message) == (Code.FOREIGN, True)
+    assert lab.build(extending).written
+
+
 # Base
 
 

@@ -239,6 +239,16 @@ def foreign_diagnostic(existing: Existing, place: str) -> Diagnostic:
     )
 
 
+def another_recipes(built_by: str, recipe: str, place: str) -> Diagnostic:
+    """What to tell of a Croissant that another recipe built."""
+    return Diagnostic(
+        Code.FOREIGN,
+        f"{place} holds a Croissant that the recipe {built_by!r} built, and this one is called {recipe!r}",
+        hint="build elsewhere with --output, start from it with `base:`, or replace it with --force, "
+        "as after a change of the recipe's name",
+    )
+
+
 def stale_files(existing: Existing | None, files: Mapping[str, bytes]) -> list[str]:
     """Files of an earlier build that the new one no longer has."""
     if existing is None or existing.record is None:
