@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from croissant_recipes.codes import Code, ExitCode
+
+_PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][\w.-]*", re.ASCII)
+"""A text that needs no quotes in a YAML list."""
 
 
 class Severity(StrEnum):
@@ -146,6 +151,15 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
 def joined(parts: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def list_instead(text: str, known: Callable[[str], bool] = bool) -> str | None:
+    """A hint that writes a text with commas as the list that was meant, where a part of it is ``known``."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 or not all(parts) or text.startswith("re:") or not any(map(known, parts)):
+        return None
+    written = [part if _PLAIN.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in parts]
+    return f"a list is written [{', '.join(written)}]"
 
 
 def did_you_mean(name: str, names: Sequence[str] | Iterable[str], *, what: str = "there are") -> str | None:

@@ -165,6 +165,71 @@ def test_a_match_in_runs_that_the_layer_does_not_take_is_none(tmp_path: Path) ->
     assert len(with_code(found.diagnostics, Code.NO_MATCH)) == 1
 
 
+def told_of(found: Plan) -> list[tuple[str, str | None]]:
+    """What is wrong with an export, and how to mend it."""
+    return [(d.message.split(" matches")[0], d.hint) for d in found.diagnostics if d.is_error]
+
+
+def test_what_is_misspelt_gets_its_own_names_whatever_runs_are_chosen(tmp_path: Path) -> None:
+    layer = "runs: 'TS_*', tomograms: [wpb@10, wbp@20], picks: ['ribosome:alcie/1', 'ribosme:*/*'], meshes: 'vpl:*'"
+    assert told_of(exported(tmp_path, layer)) == [
+        ("'wpb@10'", "did you mean 'wbp@10.0'?"),
+        ("'wbp@20'", "did you mean 'wbp@10.0'?"),
+        ("'ribosome:alcie/1'", "did you mean 'ribosome:alice/1' or 'ribosome:bob/1'?"),
+        ("'ribosme:*/*'", "did you mean 'ribosome:*/*'?"),
+        ("'vpl:*'", "did you mean 'vlp:*'?"),
+    ]
+
+
+def test_what_only_other_runs_have_is_not_called_misspelt(tmp_path: Path) -> None:
+    picks = artifacts("picks", ("TS_1", "alice", "1", "ribosome"), ("TS_2", "alice", "1", "vlp"))
+    listed = inventory(picks=picks)
+    # Sources need not list runs that no layer takes.
+    unlisted = inventory(picks=picks[:1], runs=listed.tables["runs"], objects=[obj("ribosome"), obj("vlp")])
+    for source in (listed, unlisted):
+        assert told_of(exported(tmp_path, "runs: [TS_1], picks: vlp", source)) == [
+            ("'vlp'", "the runs that the layer takes have no picks of 'vlp'")
+        ]
+
+
+def test_a_wrong_run_is_one_error(tmp_path: Path) -> None:
+    """Neither what is in the runs that were meant nor the splits of those are told to be missing."""
+    body = "layers:\n  - export: lab\n    runs: TS_01\n    tomograms: ['wbp@10', denoised]\n    picks: vlp:alice\n"
+    body += "    rename: {tomo_types: {wbp: raw}}\nsplits: {assign: {train: TS_1, val: 'TS_[2]'}}\n"
+    whole = project()
+    nothing_listed = replace(whole, tables={**inventory().tables, "runs": whole.tables["runs"]})
+    for source in (whole, nothing_listed):
+        found = plan(recipe(tmp_path, body), source)
+        assert [(d.code, d.hint) for d in found.diagnostics if d.is_error] == [
+            (Code.NO_MATCH, "did you mean 'TS_1' or 'TS_2'?")
+        ]
+
+
+def test_a_wrong_run_hides_no_other_mistake(tmp_path: Path) -> None:
+    body = "layers:\n  - export: lab\n    runs: TS_01\n    picks: vpl:alice\nsplits: {assign: {train: XY_7}}\n"
+    found = plan(recipe(tmp_path, body), project())
+    assert [d.message.split(" matches")[0] for d in found.diagnostics if d.is_error] == [
+        "'TS_01'",
+        "'vpl:alice'",
+        "there is no run 'XY_7'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint"),
+    [
+        ("runs: 'TS_1,TS_2'", "a list is written [TS_1, TS_2]"),
+        ("picks: 'ribosome, vlp'", "a list is written [ribosome, vlp]"),
+        ("tomograms: 'wbp,denoised'", "a list is written [wbp, denoised]"),
+        ("objects: 'ribosome,ca-x'", "a list is written [ribosome, ca-x]"),
+        ("runs: 'TS_1,'", "did you mean 'TS_1' or 'TS_2'?"),
+    ],
+)
+def test_a_text_with_commas_is_shown_as_the_list_that_it_may_mean(tmp_path: Path, layer: str, hint: str) -> None:
+    ((_, found),) = told_of(exported(tmp_path, layer))
+    assert found == hint
+
+
 def test_allow_empty_says_nothing(tmp_path: Path) -> None:
     layer = "picks: [capsid], runs: ['TS_9'], rename: {objects: {capsid: vlp}}, allow_empty: true"
     assert not [d for d in exported(tmp_path, layer).diagnostics if d.is_error]

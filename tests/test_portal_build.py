@@ -752,7 +752,19 @@ WRONG = {
         {"picks": "cytosolic-ribosom:*/*", "others": "exclude"},
         Code.NO_MATCH,
         "'cytosolic-ribosom:*/*' matches no picks in the runs of source 'cdp'",
-        "did you mean 'cytosolic-ribosome'?",
+        "did you mean 'cytosolic-ribosome:*/*'?",
+    ),
+    "object of chosen runs": (
+        {"runs": ["TS_0001"], "picks": "cytosolic-ribosom:*/*", "others": "exclude"},
+        Code.NO_MATCH,
+        "'cytosolic-ribosom:*/*' matches no picks in the chosen runs of source 'cdp'",
+        "did you mean 'cytosolic-ribosome:*/*'?",
+    ),
+    "voxel size of chosen runs": (
+        {"runs": ["TS_0001"], "tomograms": "wbp-raw@13.84", "others": "exclude"},
+        Code.NO_MATCH,
+        "'wbp-raw@13.84' matches no tomogram in the chosen runs of source 'cdp'",
+        "did you mean 'wbp-raw@13.48'",
     ),
     "segmented object": (
         {"segmentations": "membrame", "others": "exclude"},

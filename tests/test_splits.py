@@ -43,6 +43,17 @@ def split_of(folder: Path, body: str, *layers: Sequence[str], kept: dict[str, st
     return found
 
 
+def test_runs_that_no_layer_takes_are_told_apart_from_runs_that_are_not_there(tmp_path: Path) -> None:
+    body = "layers:\n  - {export: lab, runs: 'A_*'}\n"
+    body += "splits:\n  assign: {train: 'B_[1]', val: 'A_1, A_2', test: A_11}\n"
+    _, problems = assigned(recipe(tmp_path, body), ["A_1", "A_2", "B_1"])
+    assert [d.hint for d in problems] == [
+        "source 'lab' has it, but layer 1 (export lab) does not take it",
+        "a list is written [A_1, A_2]",
+        "did you mean 'A_1'?",
+    ]
+
+
 def test_names_and_patterns(tmp_path: Path) -> None:
     body = ONE_LAYER + "splits:\n  assign:\n    train: ['10*', TS_1]\n    val: 're:TS_[23]$'\n    test: TS_4?\n"
     found = split_of(tmp_path, body, ["1001", "1002", "TS_1", "TS_2", "TS_3", "TS_30", "TS_41", "left"])

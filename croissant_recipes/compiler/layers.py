@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ import pandas as pd
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import collisions, naming
 from croissant_recipes.compiler.collisions import Collision
-from croissant_recipes.diagnostics import Diagnostic, did_you_mean, nearest
+from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, list_instead, nearest
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
@@ -81,6 +83,7 @@ class LayerRows:
         selectors, renames: What each did.
         collisions: Rows that ended up with one key.
         run_names: New run names by old, where they differ.
+        runs_amiss: Whether a selector of ``runs`` matched nothing, which has been reported.
         diagnostics: What is wrong.
     """
 
@@ -92,7 +95,15 @@ class LayerRows:
     renames: tuple[RenameReport, ...] = ()
     collisions: tuple[Collision, ...] = ()
     run_names: Mapping[str, str] | None = None
+    runs_amiss: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def other_runs(self) -> frozenset[str]:
+        """What the source calls the runs that it has and the layer does not take."""
+        known = self.inventory.vocabulary.get("runs") or self.inventory.table("runs")["name"]
+        rows = self.inventory.table("runs").iloc[self.tables["runs"]["row"]]
+        return frozenset(known).difference(*(rows[c] for c in ("name", "run_alias") if c in rows))
 
 
 def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
@@ -112,6 +123,7 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
         renames=tuple(worker.renames),
         collisions=tuple(worker.collisions),
         run_names=worker.run_names,
+        runs_amiss=worker.runs_amiss,
         diagnostics=tuple(worker.found),
     )
 
@@ -126,6 +138,7 @@ class _Layer:
         self.renames: list[RenameReport] = []
         self.collisions: list[Collision] = []
         self.run_names: Mapping[str, str] = {}
+        self.runs_amiss = False
         self.found: list[Diagnostic] = list(inventory.diagnostics)
 
     # Selecting
@@ -135,7 +148,9 @@ class _Layer:
         answers = [runs]
         if "run_alias" in runs:
             answers.append(runs.assign(name=runs["run_alias"]))
+        told = len(self.found)
         self._take("runs", runs, self._choice(self.spec.filters["runs"], answers))
+        self.runs_amiss = len(self.found) > told
 
     def select(self, artifact: str) -> None:
         table, chosen = self.inventory.table(artifact), self.spec.filters[artifact]
@@ -193,46 +208,80 @@ class _Layer:
         return first
 
     def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> None:
-        # A portal source leaves out of its tables what no selector asks for.
-        there = list(self.inventory.vocabulary.get(chosen.artifact, ()))
-        there = there or [name for table in answers for name in matching.names(chosen.artifact, table)]
-        of = f"source {self.spec.source!r}" if chosen.artifact == "runs" else f"the runs of source {self.spec.source!r}"
+        known = self._known(chosen, answers)
+        ruled_out = self._ruled_out(placed, chosen, answers[0])
+        if self.runs_amiss and (ruled_out or not known):
+            # It may well be in the runs that the layer means, and those are reported.
+            return
+        hint = ruled_out or _several(placed, known) or _nearest_selectors(placed, known)
         self.found.append(
             Diagnostic(
                 Code.NO_MATCH,
-                f"{placed.text!r} matches no {ARTIFACTS[chosen.artifact].one} in {of}",
+                f"{placed.text!r} matches no {ARTIFACTS[chosen.artifact].one} in {self._searched(chosen.artifact)}",
                 span=placed.span,
-                hint=self._ruled_out(placed, chosen, there)
-                or _nearest_selectors(placed, there)
-                or f"it has no {chosen.artifact} at all",
+                hint=hint or f"it has no {chosen.artifact} at all",
             )
         )
 
-    def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, there: Sequence[str]) -> str | None:
-        """A hint for a name that is there, but that the layer's other conditions leave nothing of."""
+    def _searched(self, artifact: str) -> str:
+        source = f"source {self.spec.source!r}"
+        if not ARTIFACTS[artifact].of_run:
+            return source
+        return f"the {'chosen ' * self._chooses_runs(artifact)}runs of {source}"
+
+    def _chooses_runs(self, artifact: str) -> bool:
+        chosen = self.spec.filters["runs"]
+        return ARTIFACTS[artifact].of_run and (chosen.take is not Take.ALL or bool(chosen.exclude))
+
+    def _known(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> list[str]:
+        """What the source has of a type, as far as it listed it, by names that selectors use."""
+        # A portal source leaves out of its tables what no selector asks for, and any source runs that no layer takes.
+        known = list(self.inventory.vocabulary.get(chosen.artifact, ()))
+        if not known:
+            tables = answers if chosen.artifact == "runs" else [self.inventory.table(chosen.artifact)]
+            known = [name for table in tables for name in matching.names(chosen.artifact, table)]
+        if not known and ARTIFACTS[chosen.artifact].object_column:
+            known = [str(o["name"]) for o in self.inventory.objects]
+        return known
+
+    def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, kept: pd.DataFrame) -> str | None:
+        """A hint for a selector of something that is there, but of which the layer's other conditions leave nothing."""
+        artifact = chosen.artifact
         conditions = [key for key, given in (("where", chosen.where), ("authors", chosen.authors)) if given]
-        if ARTIFACTS[chosen.artifact].of_run and self.spec.filters["runs"].take is Take.SELECTED:
+        if self._chooses_runs(artifact):
             conditions.append("runs")
-        if not conditions or _head(placed.text) not in {_head(t) for t in there}:
+        if not conditions:
             return None
-        return f"{_head(placed.text)!r} is there, but nothing of it that {' and '.join(conditions)} let through"
+        column = ARTIFACTS[artifact].selected_by[0]
+        asked = next((pattern for name, pattern in placed.selector.parts if name == column), None)
+        name = _head(placed.text)
+        if not matching.match(placed.selector, self.inventory.table(artifact)).any():
+            if asked is None or matching.match_texts(asked, list(kept[column].unique())).any():
+                return None
+            named = [str(o["name"]) for o in self.inventory.objects] if ARTIFACTS[artifact].object_column else []
+            listed = self.inventory.vocabulary.get(artifact, named)
+            if not any(_answers(placed, column, text) for text in listed):
+                return None
+        if conditions == ["runs"]:
+            return f"the runs that the layer takes have no {ARTIFACTS[artifact].many} of {name!r}"
+        return f"{name!r} is there, but nothing of it that {joined(conditions)} let through"
 
     def _nothing_there(self, chosen: TypeFilter) -> None:
         """No row satisfies ``where`` and ``authors``: say which part is to blame where that can be told."""
         known = self.inventory.vocabulary.get(f"{chosen.artifact}.authors", ())
+        nothing = f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has"
         for author, span in zip(chosen.authors, chosen.author_spans, strict=True):
             if known and author not in known:
-                message = (
-                    f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has the author {author!r}"
-                )
-                self.found.append(Diagnostic(Code.NO_MATCH, message, span=span, hint=did_you_mean(author, known)))
+                hint = list_instead(author, known.__contains__) or did_you_mean(author, known)
+                self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} the author {author!r}", span=span, hint=hint))
                 return
+        if self.runs_amiss:
+            return
         conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
         where = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
-        message = f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has " + " and ".join(conditions)
         there = self.inventory.vocabulary.get(chosen.artifact, ())
         hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
-        self.found.append(Diagnostic(Code.NO_MATCH, message, span=where, hint=hint))
+        self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} {joined(conditions)}", span=where, hint=hint))
 
     # Naming
 
@@ -273,7 +322,7 @@ class _Layer:
             self.tables[artifact] = naming.renamed(table, column, mapping, keeps)
         for name in names:
             self.renames.append(RenameReport(kind, name.old, name.new, rows[name.old]))
-            if name.old not in there and not self.spec.allow_empty:
+            if name.old not in there and not self.spec.allow_empty and (there or not self.runs_amiss):
                 what = "tomogram type" if kind == "tomo_types" else "object"
                 message = f"{name.old!r} names no {what} in source {self.spec.source!r}"
                 hint = did_you_mean(name.old, there) or f"the layer takes nothing that has a {what}"
@@ -306,12 +355,34 @@ def _reached(kind: str) -> Iterator[tuple[str, str, str | None]]:
             yield artifact, column, described.portal_names.get(column)
 
 
+def _answers(placed: PlacedSelector, column: str, name: str) -> bool:
+    """Whether what a name says (``ribosome``, ``wbp@10.0``) is what a selector asks for. ``column`` is what it begins
+    with."""
+    for asked, pattern in placed.selector.parts:
+        if asked == column and not matching.match_texts(pattern, [_head(name)]).any():
+            return False
+        size = name.partition("@")[2]
+        if asked == "voxel_size" and size and not matching.match_sizes(pattern, [float(size)]).any():
+            return False
+    return True
+
+
+def _several(placed: PlacedSelector, there: Sequence[str]) -> str | None:
+    """A hint for several names in one text."""
+    heads = {_head(name) for name in there}
+    return list_instead(placed.text, lambda part: _head(part) in heads)
+
+
 def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | None:
-    """A hint for a selector without a match: nearest names, else names that start most alike, else what is there."""
-    close = nearest(placed.text, there)
-    if not close:
-        close_heads = nearest(_head(placed.text), {_head(t) for t in there})
-        close = [t for t in sorted(set(there)) if _head(t) in close_heads][:3]
+    """A hint for a selector without a match: the pattern with the nearest name, nearest names, else names that start
+    most alike, else what is there."""
+    head = _head(placed.text)
+    close_heads = nearest(head, {_head(t) for t in there})
+    rest = placed.text.removeprefix(head)
+    if close_heads and head not in close_heads and "*" in rest:
+        close = [h + rest for h in close_heads]
+    else:
+        close = nearest(placed.text, there) or [t for t in sorted(set(there)) if _head(t) in close_heads][:3]
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     return did_you_mean(placed.text, there)
@@ -319,4 +390,4 @@ def _nearest_selectors(placed: PlacedSelector, there: Sequence[str]) -> str | No
 
 def _head(text: str) -> str:
     """The object, name or tomogram type of a selector."""
-    return text.removeprefix("re:").split("@")[0].split(":")[0]
+    return re.split("[@:?]", text.removeprefix("re:"), maxsplit=1)[0]

@@ -273,8 +273,7 @@ def _broken(artifact: str, broken: Sequence[str]) -> Diagnostic:
 
 
 def _with_splits(runs: pd.DataFrame, resolution: Resolution) -> tuple[pd.DataFrame, list[Diagnostic]]:
-    of_layers = [layer.tables["runs"] for layer in resolution.of_recipe]
-    assigned, problems = splits.assign(resolution.checked, runs, of_layers)
+    assigned, problems = splits.assign(resolution.checked, runs, resolution.of_recipe)
     return runs.assign(split=runs["name"].map(assigned).astype("str")), problems
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, listing
+from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, list_instead, listing
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import CheckedRecipe, PlacedSelector, SplitRule
 from croissant_recipes.language.recipe import RandomSplit
@@ -24,7 +26,7 @@ class _Claim:
 
 
 def assign(
-    checked: CheckedRecipe, runs: pd.DataFrame, layer_runs: Sequence[pd.DataFrame]
+    checked: CheckedRecipe, runs: pd.DataFrame, layers: Sequence[LayerRows]
 ) -> tuple[dict[str, str], list[Diagnostic]]:
     """The split of every run, ``""`` for none.
 
@@ -32,17 +34,16 @@ def assign(
         checked: The recipe.
         runs: The final runs; splits that they already have (from a base, from a source) are kept unless the recipe
             says otherwise or clears them all.
-        layer_runs: The runs of each layer of the recipe, for the layers' own ``split``.
+        layers: What each layer of the recipe contributes, for the layers' own ``split`` and for hints.
     """
     inherited = runs["split"] if not checked.recipe.splits.clear else [""] * len(runs)
-    book = _Book(dict(zip(runs["name"], inherited, strict=True)))
-    for spec, table in zip(checked.layers, layer_runs, strict=True):
-        names = pd.DataFrame({"name": pd.Series(sorted(set(table["name"])), dtype="str")})
-        book.claim_rules(spec.splits, names, f"{spec.label} has")
+    book = _Book(dict(zip(runs["name"], inherited, strict=True)), layers)
+    for layer in layers:
+        book.claim_rules(layer.spec.splits, _names(set(layer.tables["runs"]["name"])), f"{layer.spec.label} has")
     everything = runs[["name"]]
     book.claim_rules(checked.assign, everything, "there is")
     for row in checked.split_rows:
-        book.claim(row.run, row.split, row.span, everything)
+        book.claim(row.run, row.split, row.span)
     splits = book.settled()
     if checked.recipe.splits.random is not None:
         book.draw(splits, checked.recipe.splits.random, checked.document.key_span("splits", "random"))
@@ -52,9 +53,14 @@ def assign(
     return splits, book.found
 
 
+def _names(runs: Iterable[str]) -> pd.DataFrame:
+    return tables.make({"name": sorted(runs)}, ("name",))
+
+
 class _Book:
-    def __init__(self, kept: dict[str, str]) -> None:
+    def __init__(self, kept: dict[str, str], layers: Sequence[LayerRows]) -> None:
         self.kept = kept
+        self.layers = layers
         self.claims: dict[str, _Claim] = {}
         self.found: list[Diagnostic] = []
 
@@ -63,20 +69,32 @@ class _Book:
             for name in self.matching(rule.pattern, runs, where):
                 self._claim(name, rule.split, rule.pattern.span)
 
-    def claim(self, name: str, split: str, span: Span, runs: pd.DataFrame) -> None:
+    def claim(self, name: str, split: str, span: Span) -> None:
         if name in self.kept:
             self._claim(name, split, span)
         else:
-            self._unknown(name, span, runs, "there is")
+            self._unknown(name, span, "there is", self.kept, lambda names: name in names)
 
     def matching(self, pattern: PlacedSelector, runs: pd.DataFrame, where: str) -> list[str]:
         names = list(runs["name"][matching.match(pattern.selector, runs)])
         if not names:
-            self._unknown(pattern.text, pattern.span, runs, where)
+
+            def matches(others: Collection[str]) -> bool:
+                return bool(matching.match(pattern.selector, _names(others)).any())
+
+            self._unknown(pattern.text, pattern.span, where, runs["name"].tolist(), matches)
         return names
 
-    def _unknown(self, text: str, span: Span, runs: pd.DataFrame, where: str) -> None:
-        hint = did_you_mean(text, list(runs["name"]))
+    def _unknown(
+        self, text: str, span: Span, where: str, runs: Collection[str], matches: Callable[[Collection[str]], bool]
+    ) -> None:
+        left_out = [layer for layer in self.layers if matches(layer.other_runs)]
+        if any(layer.runs_amiss and (layer in left_out or layer.spec.run_name) for layer in self.layers):
+            # The layer's own `runs` are to blame, and those are reported.
+            return
+        hint = list_instead(text, runs.__contains__) or did_you_mean(text, runs)
+        if left_out:
+            hint = f"source {left_out[0].spec.source!r} has it, but {left_out[0].spec.label} does not take it"
         self.found.append(Diagnostic(Code.SPLIT_RUN, f"{where} no run {text!r}", span=span, hint=hint))
 
     def _claim(self, name: str, split: str, span: Span) -> None:

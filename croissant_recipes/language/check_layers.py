@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined, list_instead
 from croissant_recipes.language import portal_schema, selectors, templates
 from croissant_recipes.language.check_splits import split_rules
 from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
@@ -139,9 +139,10 @@ class _LayerChecker:
             selector = selectors.parse(artifact, text)
         except selectors.SelectorError as error:
             span = place.at(error.start, error.end)
-            self._report(Code.SELECTOR, f"{text!r}: {error.message}", span, error.hint)
+            self._report(Code.SELECTOR, f"{text!r}: {error.message}", span, _several(artifact, text) or error.hint)
             return None
         for message, hint, start, end in selector.warnings:
+            hint = _several(artifact, text) or hint
             self._report(Code.SELECTOR, f"{text!r}: {message}", place.at(start, end), hint, warn=True)
         return PlacedSelector(selector, place.value)
 
@@ -258,3 +259,12 @@ class _LayerChecker:
             place.at(*bad.span()),
             f"write {good!r}" if good else "use letters, digits, '-' and '.'",
         )
+
+
+def _several(artifact: str, text: str) -> str | None:
+    """A hint for several selectors in one text."""
+    try:
+        alone = [selectors.parse(artifact, part.strip()) for part in text.split(",")]
+    except selectors.SelectorError:
+        return None
+    return list_instead(text, lambda _: not any(selector.warnings for selector in alone))
