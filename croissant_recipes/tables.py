@@ -17,6 +17,7 @@ A *record table* is what a Croissant holds: one per record set, with exactly the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +36,12 @@ Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.intp]
 
 _MOST_CODES = 2**62
+_TWO = 2
+"""Fewer rows have an order, and share no key."""
+
 _FLOATS = frozenset({"voxel_size"})
 _BOOLEANS = frozenset({"is_multilabel"})
+_NOTHING = {"float64": float("nan"), "bool": False, "str": ""}
 
 
 def make(columns: Mapping[str, Sequence[Any]], declared: Sequence[str]) -> pd.DataFrame:
@@ -51,15 +56,27 @@ def make(columns: Mapping[str, Sequence[Any]], declared: Sequence[str]) -> pd.Da
         raise ValueError(f"columns differ in length: { {k: len(v) for k, v in columns.items()} }")
     n = lengths.pop() if lengths else 0
     names = [*declared, *(c for c in columns if c not in declared)]
-    data = {}
+    return _filled(columns, names, n) if n else _empty(tuple(names))
+
+
+def _filled(columns: Mapping[str, Sequence[Any]], names: Sequence[str], n: int) -> pd.DataFrame:
+    data: dict[str, Any] = {}
     for name in names:
-        if name in _FLOATS:
-            data[name] = pd.Series(columns.get(name, [float("nan")] * n), dtype="float64")
-        elif name in _BOOLEANS:
-            data[name] = pd.Series(columns.get(name, [False] * n), dtype="bool")
-        else:
-            data[name] = pd.Series(columns.get(name, [""] * n), dtype="str")
-    return pd.DataFrame(data, columns=names)
+        kind = _kind(name)
+        values = columns[name] if name in columns else [_NOTHING[kind]] * n
+        # An array, not a Series: whose index pandas would compare with those of all others.
+        data[name] = values.astype(kind).array if isinstance(values, pd.Series) else pd.array(values, dtype=kind)
+    return pd.DataFrame(data, columns=list(names), copy=False)
+
+
+@lru_cache(maxsize=256)
+def _empty(names: tuple[str, ...]) -> pd.DataFrame:
+    """Most tables of a small Croissant have no rows: one of each kind will do, as no table is changed in place."""
+    return pd.DataFrame({name: pd.array([], dtype=_kind(name)) for name in names}, columns=list(names))
+
+
+def _kind(column: str) -> Any:
+    return "float64" if column in _FLOATS else "bool" if column in _BOOLEANS else "str"
 
 
 def artifacts(artifact: str, columns: Mapping[str, Sequence[object]] | None = None) -> pd.DataFrame:
@@ -75,7 +92,7 @@ def records(record_set: str, columns: Mapping[str, Sequence[object]] | None = No
 def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of tables of one kind, one after the other."""
     filled = [t for t in tables if len(t)] or list(tables[:1])
-    return filled[0].reset_index(drop=True) if len(filled) == 1 else pd.concat(filled, ignore_index=True)
+    return _from_zero(filled[0]) if len(filled) == 1 else pd.concat(filled, ignore_index=True)
 
 
 # Keys. A key is the values of some columns of a row. A missing value is a value like any other: it equals itself.
@@ -102,6 +119,8 @@ def key_codes(tables: Sequence[pd.DataFrame], key: Sequence[str]) -> list[Codes]
 def sort_by(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Rows in the order of the columns, as ``key_codes`` has it; of equal rows the first stays first. The index starts
     at 0 again."""
+    if len(table) < _TWO:
+        return _from_zero(table)
     (codes,) = key_codes([table], columns)
     return take(table, np.argsort(codes, kind="stable"))
 
@@ -173,8 +192,15 @@ def take(table: pd.DataFrame, positions: Positions) -> pd.DataFrame:
     """The rows at positions, in their order. The index starts at 0 again. All rows in the order they have are the
     table itself: to copy them would be the most expensive step of sorting what is sorted."""
     if len(positions) == len(table) and (positions == np.arange(len(table))).all():
-        return table.reset_index(drop=True)
-    return table.take(positions).reset_index(drop=True)
+        return _from_zero(table)
+    return _from_zero(table.take(positions))
+
+
+def _from_zero(table: pd.DataFrame) -> pd.DataFrame:
+    index = table.index
+    if isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1):
+        return table
+    return table.reset_index(drop=True)
 
 
 def arrow_texts(column: pd.Series) -> pa.Array:
@@ -185,11 +211,13 @@ def arrow_texts(column: pd.Series) -> pa.Array:
 
 def _repeats(table: pd.DataFrame, key: Sequence[str]) -> tuple[Mask, Mask]:
     """Which rows an earlier one shares its key with, and which a later one."""
+    earlier, later = np.zeros(len(table), dtype=np.bool_), np.zeros(len(table), dtype=np.bool_)
+    if len(table) < _TWO:
+        return earlier, later
     (codes,) = key_codes([table], key)
     order = np.argsort(codes, kind="stable")
     ordered = codes[order]
     same = ordered[1:] == ordered[:-1]
-    earlier, later = np.zeros(len(table), dtype=np.bool_), np.zeros(len(table), dtype=np.bool_)
     earlier[order[1:]] = same
     later[order[:-1]] = same
     return earlier, later

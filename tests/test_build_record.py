@@ -48,13 +48,13 @@ def test_every_row_says_where_it_is_from(found: tuple[dict[str, pd.DataFrame], d
     records, lineage = found
     written = row_record.parse(row_record.to_bytes(records, lineage))
     assert written is not None
-    tomograms = written.keys["tomograms"].join(written.lineage["tomograms"])
+    tomograms = written.keys("tomograms").join(written.lineage("tomograms"))
     columns = ["tomo_type", "layer", "selector", "source_tomo_type"]
     assert tomograms[columns].to_dict("records") == [
         {"tomo_type": "raw", "layer": 1, "selector": 1, "source_tomo_type": "wbp"},
         {"tomo_type": "wbp-denoised", "layer": 1, "selector": 1, "source_tomo_type": ""},
     ]
-    picks = written.keys["picks"].join(written.lineage["picks"])
+    picks = written.keys("picks").join(written.lineage("picks"))
     kept = picks[["object_name", "layer", "source_object_name"]]
     assert kept.to_dict("records") == [
         {"object_name": "vlp", "layer": 1, "source_object_name": ""},
@@ -62,7 +62,7 @@ def test_every_row_says_where_it_is_from(found: tuple[dict[str, pd.DataFrame], d
     ]
     assert pd.isna(picks["selector"][0])
     assert picks["selector"][1] == 0
-    assert written.lineage["voxel_spacings"]["layer"].isna().all()
+    assert written.lineage("voxel_spacings")["layer"].isna().all()
 
 
 def test_keys_and_digests_come_back_as_they_were(
@@ -72,8 +72,8 @@ def test_keys_and_digests_come_back_as_they_were(
     written = row_record.parse(row_record.to_bytes(records, lineage))
     assert written is not None
     for name, schema in RECORD_SETS.items():
-        pd.testing.assert_frame_equal(written.keys[name], records[name][list(schema.key)])
-        assert written.digests[name].equals(serialize.row_digests(name, records[name]))
+        pd.testing.assert_frame_equal(written.keys(name), records[name][list(schema.key)])
+        assert written.digests(name).equals(serialize.row_digests(name, records[name]))
 
 
 def test_the_same_rows_give_the_same_bytes(found: tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]) -> None:
@@ -89,7 +89,7 @@ def test_an_unknown_voxel_size_comes_back(tmp_path: Path) -> None:
     )
     written = row_record.parse(row_record.to_bytes(records, {}))
     assert written is not None
-    assert len(tables.match(written.keys["tomograms"], records["tomograms"], RECORD_SETS["tomograms"].key).old) == 1
+    assert len(tables.match(written.keys("tomograms"), records["tomograms"], RECORD_SETS["tomograms"].key).old) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"no Parquet at all", b"\0" * 100])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import collisions, naming
 from croissant_recipes.compiler.collisions import Collision
@@ -168,10 +169,8 @@ class _Layer:
     def _take(self, artifact: str, table: pd.DataFrame, choice: Choice) -> None:
         rows = np.flatnonzero(choice.fates == Fate.TAKEN)
         self.choices[artifact] = choice
-        self.tables[artifact] = (
-            table.iloc[rows]
-            .reset_index(drop=True)
-            .assign(layer=np.int16(self.spec.number), row=rows, selector=choice.selectors[rows])
+        self.tables[artifact] = tables.take(table, rows).assign(
+            layer=np.int16(self.spec.number), row=rows, selector=choice.selectors[rows]
         )
 
     def _choice(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> Choice:

@@ -16,8 +16,9 @@ from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 
 def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -> dict[str, pd.DataFrame]:
-    """For every row of each record set: ``layer``, ``selector`` (missing where the layer takes all), and for each key
-    column that a rename or a template changed ``source_<column>``, what the source calls it (empty where the same).
+    """For every row of each record set that has any: ``layer``, ``selector`` (missing where the layer takes all), and
+    for each key column that a rename or a template changed ``source_<column>``, what the source calls it (empty where
+    the same).
 
     Args:
         rows: Rows with their lineage, see ``records``.
@@ -26,7 +27,7 @@ def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -
     found = {}
     for name, schema in RECORD_SETS.items():
         table = rows[name]
-        if schema.artifact is None or "layer" not in table:
+        if schema.artifact is None or "layer" not in table or not len(table):
             continue
         selector = table["selector"].astype("Int16")
         columns: dict[str, Any] = {"layer": table["layer"], "selector": selector.mask(selector < 0)}

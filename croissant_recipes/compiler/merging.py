@@ -108,6 +108,14 @@ def _followed(codes: Codes) -> tuple[Positions, Positions]:
     return order[:-1][same], order[1:][same]
 
 
+def over_layers(parts: Sequence[pd.Series], table: pd.DataFrame) -> pd.Series:
+    """Texts of all rows of a merged table, from those of each layer as ``by_layer`` has them."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = pd.concat(parts) if parts else pd.Series([], dtype="str")
+    return joined.reindex(table.index).astype("str")
+
+
 def by_layer(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
     """The rows of a merged table that come from each layer, with the layer's number."""
     numbers = np.unique(table["layer"].to_numpy()).tolist()

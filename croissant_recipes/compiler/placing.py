@@ -71,8 +71,7 @@ def place(
     for artifact, table in merged.items():
         if ARTIFACTS[artifact].places:
             parts = [urls.places(rows, roots[number]) for number, rows in merging.by_layer(table)]
-            found = pd.concat(parts) if parts else pd.Series([], dtype="str")
-            places[artifact] = found.reindex(table.index).astype("str")
+            places[artifact] = merging.over_layers(parts, table)
     home = None
     if layers:
         number, first = next(iter(layers.items()))
@@ -142,8 +141,7 @@ def with_urls(found: Placement, publication: Publication) -> dict[str, pd.DataFr
             urls.urls(rows, places[rows.index], publication.anchor if number == found.first else None, keep=not number)
             for number, rows in merging.by_layer(table)
         ]
-        column = pd.concat(parts) if parts else pd.Series([], dtype="str")
-        tables[artifact] = table.assign(url=column.reindex(table.index).astype("str"))
+        tables[artifact] = table.assign(url=merging.over_layers(parts, table))
     return tables
 
 

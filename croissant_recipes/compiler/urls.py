@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from string import Formatter
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from croissant_recipes import tables
 from croissant_recipes.location import UNFIT_FOR_THE_WEB, WEB_URL, as_url, percent_encoded_address
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.sources.base import Root
@@ -103,11 +106,17 @@ def expected_by_copick(artifact: str, table: pd.DataFrame) -> pd.Series:
 
 def _filled_in(place: str, table: pd.DataFrame) -> pd.Series:
     """A format over the columns of a table, filled in for every row."""
-    text = pd.Series("", index=table.index, dtype="str")
+    parts: list[pa.Array | pa.Scalar] = []
     for literal, column, form, _ in Formatter().parse(place):
-        text = text + literal
+        parts.append(pa.scalar(literal, pa.large_string()))
         if column is not None:
-            values = table[column]
-            shown = {v: format(v, form or "") for v in values.unique()}
-            text = text + values.map(shown).astype("str")
-    return text
+            parts.append(_formatted(table[column], form or ""))
+    filled = pc.binary_join_element_wise(*parts, pa.scalar("", pa.large_string()))
+    return pd.Series(filled.to_pandas().array, index=table.index, dtype="str")
+
+
+def _formatted(values: pd.Series, form: str) -> pa.Array:
+    if isinstance(values.dtype, pd.StringDtype):
+        return tables.arrow_texts(values)
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    return pa.array([format(v, form) for v in distinct.tolist()], pa.large_string()).take(pa.array(codes))

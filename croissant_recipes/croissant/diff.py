@@ -100,6 +100,9 @@ def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> Tab
     key = RECORD_SETS[record_set].key
     if not len(old):
         return TableChanges(record_set, tables.sort_by(new, key), removed=old, before=old, after=new[:0], unchanged=0)
+    if old.equals(new):
+        nothing = new[:0]
+        return TableChanges(record_set, nothing, nothing, nothing, nothing, unchanged=len(new))
     unique = old[tables.first_of_each(old, key)]
     at = tables.match(unique, new, key)
     differs = np.zeros(len(at.old), dtype=np.bool_)

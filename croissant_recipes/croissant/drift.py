@@ -143,9 +143,9 @@ def _differing(values: Mapping[str, Any], written: Mapping[str, str]) -> tuple[s
 
 
 def _table_drift(record_set: str, table: pd.DataFrame, rows: WrittenRows) -> TableDrift:
-    written = rows.keys[record_set]
+    written = rows.keys(record_set)
     found = tables.match(written, table, RECORD_SETS[record_set].key)
-    before = rows.digests[record_set].take(pa.array(found.old))
+    before = rows.digests(record_set).take(pa.array(found.old))
     after = serialize.row_digests(record_set, table).take(pa.array(found.new))
     changed = pc.not_equal(before, after).to_numpy(zero_copy_only=False).astype(bool)
     return TableDrift(

@@ -63,9 +63,11 @@ def changed_values(record_set: str, data: bytes, written: pd.DataFrame, *, parqu
         written: The record table that the file was made of.
         parquet: Whether the record set is read from Parquet. It keeps texts, so normally nothing is found.
     """
+    if not len(written):
+        return []
     schema = RECORD_SETS[record_set]
     columns = list(schema.columns) if parquet else [c for c in schema.columns if _may_change(schema, written[c])]
-    if not columns or not len(written):
+    if not columns:
         return []
     read = pd.read_parquet(io.BytesIO(data), columns=columns) if parquet else _as_readers_do(data, columns)
     changes = []

@@ -51,18 +51,32 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class WrittenRows:
-    """What a build noted of its rows.
+    """What a build noted of its rows; of each record set only when it is asked for.
 
     Attributes:
-        keys: By record set, the key columns of every row.
-        digests: By record set, the digest of every row.
-        lineage: By record set, ``layer``, ``selector`` and ``source_`` columns; numbers are missing and texts empty
-            where there is nothing to say.
+        table: The file.
     """
 
-    keys: Mapping[str, pd.DataFrame]
-    digests: Mapping[str, pa.Array]
-    lineage: Mapping[str, pd.DataFrame]
+    table: pa.Table
+
+    def keys(self, record_set: str) -> pd.DataFrame:
+        """The key columns of every row."""
+        part, key = self._of(record_set), RECORD_SETS[record_set].key
+        return tables.make({c: _column(part, c) for c in key}, key)
+
+    def digests(self, record_set: str) -> pa.Array:
+        """The digest of every row."""
+        return _whole(self._of(record_set)["digest"])
+
+    def lineage(self, record_set: str) -> pd.DataFrame:
+        """``layer``, ``selector`` and ``source_`` columns of every row; numbers are missing and texts empty where there
+        is nothing to say."""
+        part = self._of(record_set)
+        numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in ("layer", "selector")}
+        return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
+
+    def _of(self, record_set: str) -> pa.Table:
+        return self.table.filter(pc.equal(self.table["record_set"], record_set))
 
 
 def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataFrame]) -> bytes:
@@ -70,14 +84,14 @@ def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataF
 
     Args:
         records: A record table for every record set.
-        lineage: For some of them what ``WrittenRows`` has of each row, in their order.
+        lineage: For some of them what ``WrittenRows.lineage`` has of each row, in their order.
     """
-    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS]
+    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS if len(records[name])]
     buffer = io.BytesIO()
     texts = ["record_set", *_KEYS, *(f"{SOURCE}{c}" for c in _NAMED)]
     # Neither the schema of Arrow nor statistics: names repeat, and nobody searches in it.
     pq.write_table(
-        pa.concat_tables(parts),
+        pa.concat_tables([_SCHEMA.empty_table(), *parts]),
         buffer,
         compression="zstd",
         use_dictionary=texts,
@@ -111,22 +125,9 @@ def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def parse(data: bytes) -> WrittenRows | None:
     """What a file says, ``None`` where it is none that this version reads."""
     try:
-        found = pq.read_table(io.BytesIO(data)).cast(_SCHEMA)
+        return WrittenRows(pq.read_table(io.BytesIO(data)).cast(_SCHEMA))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         return None
-    keys, digests, lineage = {}, {}, {}
-    for name, record_set in RECORD_SETS.items():
-        part = found.filter(pc.equal(found["record_set"], name))
-        columns = {c: _column(part, c) for c in record_set.key}
-        keys[name] = tables.make(columns, record_set.key)
-        digests[name] = _whole(part["digest"])
-        lineage[name] = _lineage(part)
-    return WrittenRows(keys, digests, lineage)
-
-
-def _lineage(part: pa.Table) -> pd.DataFrame:
-    numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in ("layer", "selector")}
-    return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
 
 
 def _column(part: pa.Table, name: str) -> Any:

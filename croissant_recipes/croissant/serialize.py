@@ -54,6 +54,8 @@ def row_digests(record_set: str, table: pd.DataFrame) -> pa.Array:
 
 def _lines(record_set: str, table: pd.DataFrame) -> Iterator[pa.Array]:
     """The lines of the CSV below its header, many at a time, with their ends."""
+    if not len(table):
+        return
     schema = RECORD_SETS[record_set]
     columns = [_cells(schema, c, table[c]) for c in schema.columns]
     for start in range(0, len(table), _ROWS_AT_A_TIME):
