@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, exit_code, in_order
-from croissant_recipes.language import checks, recipe
+from croissant_recipes.language import checks, recipe, recipe_fields
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options
@@ -124,8 +124,9 @@ def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
 def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool) -> tuple[Planned, ...]:
     # The compiler needs pandas, copick and mlcroissant; `check` must not wait for them.
     checked = check(*recipes, params=options.params)
-    if not all(c.ok for c in checked):
-        return tuple(Planned(c.path, None, None, None, False, c.diagnostics) for c in checked)
+    options, problems = _with_base_url(options)
+    if problems or not all(c.ok for c in checked):
+        return tuple(Planned(c.path, None, None, None, False, in_order([*c.diagnostics, *problems])) for c in checked)
 
     from croissant_recipes import planning
     from croissant_recipes.work import Workers
@@ -147,6 +148,19 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
     return tuple(_write(p, o, options) for p, o in zip(previews, outcomes, strict=True))
+
+
+def _with_base_url(options: Options) -> tuple[Options, tuple[Diagnostic, ...]]:
+    """The options with their base URL as a recipe would have it, and what a recipe would be told of it."""
+    from pydantic_core import PydanticCustomError
+
+    if options.base_url is None:
+        return options, ()
+    try:
+        return replace(options, base_url=recipe_fields.base_url(options.base_url)), ()
+    except PydanticCustomError as error:
+        told = error.context or {}
+        return options, (Diagnostic(Code.VALUE, f"--base-url: {told['message']}", hint=told["hint"]),)
 
 
 def _preview(path: str, outcome: Outcome, output: Output, options: Options) -> Planned:

@@ -221,7 +221,7 @@ def _options(flags: dict[str, Any]) -> Options:
     return Options(
         params=_params(flags["settings"]),
         output=flags["output"],
-        base_url=flags["base_url"].rstrip("/") if flags["base_url"] else None,
+        base_url=flags["base_url"],
         file_sha256=not flags["no_file_sha256"],
         jobs=flags["jobs"] or default_jobs(),
         strict=flags["strict"],

@@ -160,6 +160,11 @@ class Location:
         return replace(self, path=path, archive=archive, _user="", _query="")
 
     @property
+    def has_user(self) -> bool:
+        """Whether its URL holds a user name or password."""
+        return bool(self._user) or (self.archive is not None and self.archive.has_user)
+
+    @property
     def uri(self) -> str:
         """What a Croissant says: a URL without credentials, ``file://`` in front of a path on this machine."""
         return as_url(str(self))

@@ -156,6 +156,24 @@ def test_output_and_base_url(lab: Path) -> None:
     assert urls["picks-csv"] == "https://example.org/there/Croissant/picks.csv"
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("example.org/data", "'example.org/data' is no URL"),
+        ("", "'' is no URL"),
+        ("https://me:hidden@example.org/data", "everybody reads it, and it holds a user name"),
+        ("https://example.org/data?token=hidden", "everybody reads it, and it holds a user name"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_a_base_url_of_no_form(command: str, url: str, message: str, lab: Path) -> None:
+    result = run(command, "quickstart.yaml", "--base-url", url)
+    assert result.exit_code == ExitCode.INVALID
+    assert f"error[CR107]: --base-url: {message}" in result.stderr
+    assert "hidden" not in result.output
+    assert not (lab / "sample/Croissant").exists()
+
+
 def test_a_subset_built_elsewhere_opens_with_both_readers(lab: Path) -> None:
     result = run("build", "quickstart.yaml", "--output", "elsewhere")
     assert result.exit_code == ExitCode.GOOD

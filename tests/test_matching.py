@@ -136,7 +136,9 @@ SIZE = one_of("10.0", "10", "1e1", "10.000", " 10", "13.48", "1*", "1_0", "10.*"
 TOMO = one_of(*TOMOGRAMS, "*", "wbp*", "w[b]p", "", "w", "nothing", ".*raw", "wbp$")
 FEATURE = one_of(*FEATURES, "*", "sobel*", "", "so", "[as]*", "sobel$")
 VALUE = one_of("true", "1", "YES", "false", "no", "", "maybe")
-FLAG = st.tuples(one_of("multilabel", "instance", "panoptic", "other"), one_of("=", "=", "=", ""), VALUE).map("".join)
+FLAG = st.just("other") | st.tuples(one_of("multilabel", "instance", "panoptic"), one_of("=", "=", "=", ""), VALUE).map(
+    "".join
+)
 QUERY = st.lists(FLAG, max_size=3).map("&".join)
 
 
@@ -147,7 +149,7 @@ def maybe(*parts: str | st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 OWNER = maybe(":", USER, maybe("/", SESSION))
 PREFIX = one_of("", "", "re:")
-WHOLE = one_of("", "?x=y")
+WHOLE = one_of("", "?x")
 URIS = {
     "picks": st.tuples(PREFIX, NAME, OWNER, WHOLE),
     "meshes": st.tuples(PREFIX, NAME, OWNER, WHOLE),

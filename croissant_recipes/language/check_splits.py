@@ -86,6 +86,11 @@ def _check_group(document: Document, text: str) -> list[Diagnostic]:
         hint = "such as 're:(.*)_[0-9]+'; runs whose first group is equal stay together"
         message = f"{text!r} is no regular expression: it does not start with 're:'"
         return [Diagnostic(Code.VALUE, message, span=document.value_span(*path), hint=hint)]
+    if text == "re:*":
+        # As a selector it stands for everything, and no expression is looked for in it.
+        message = f"{text!r} is no regular expression: nothing stands before '*' that it could repeat"
+        hint = "leave it out, so that each run is a group of its own; or write 're:(.*)_[0-9]+'"
+        return [Diagnostic(Code.VALUE, message, span=document.value_span(*path), hint=hint)]
     return _pattern(document, text, path)[1]
 
 
@@ -143,28 +148,39 @@ def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[
     path = draft.path.parent / name
     try:
         lines = re.split("\r\n|\r|\n", path.read_bytes().decode("utf-8-sig"))
-        # A line at a time, so that an error can name the line: a quoted cell cannot span two.
-        cells = [next(csv.reader([line]), []) for line in lines]
     except UnicodeDecodeError:
         return refuse(f"{name} is not UTF-8", "save it as UTF-8")
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         return refuse(f"{name}: {reason}", "the path is relative to the recipe file")
-    missing = [column for column in _COLUMNS if column not in cells[0]]
-    if missing:
+    header, found = _cells(lines[0], Span(str(path), 1, 1))
+    missing = [column for column in _COLUMNS if column not in header]
+    if missing and not found:
         hint = "begin it with the line `split,run`"
         return refuse(f"there is no column {missing[0]!r}", hint, Span(str(path), 1, 1))
-    return _rows(str(path), cells)
+    return ((), found) if found else _rows(str(path), header, lines[1:])
 
 
-def _rows(file: str, cells: Sequence[Sequence[str]]) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
-    header = cells[0]
+def _cells(line: str, span: Span) -> tuple[list[str], list[Diagnostic]]:
+    """The cells of one line. A line at a time, so that an error can name it: a quoted cell cannot span two."""
+    try:
+        return next(csv.reader([line], strict=True), []), []
+    except csv.Error as error:
+        unclosed = "unexpected end of data" in str(error)
+        message = "a quote is never closed" if unclosed else f"the line is no CSV: {error}"
+        hint = "close it on the same line; a quote in a name is written twice"
+        return [], [Diagnostic(Code.SPLIT_FILE, message, span=span, hint=hint)]
+
+
+def _rows(file: str, header: Sequence[str], lines: Sequence[str]) -> tuple[tuple[SplitFileRow, ...], list[Diagnostic]]:
     rows: list[SplitFileRow] = []
     found: list[Diagnostic] = []
-    for number, row in enumerate(cells[1:], start=2):
+    for number, line in enumerate(lines, start=2):
+        span = Span(file, number, 1)
+        row, problems = _cells(line, span)
+        found += problems
         if not any(row):
             continue
-        span = Span(file, number, 1)
         if len(row) != len(header):
             message = f"the header has {len(header)} cells, and the line {len(row)}"
             hint = (

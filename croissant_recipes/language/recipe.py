@@ -30,15 +30,16 @@ from croissant_recipes.language.recipe_fields import (
     FrozenMap,
     FsArgs,
     IsoDate,
+    License,
     Model,
     Name,
     Number,
     OneOrMore,
     OneOrMoreDates,
     Orcid,
+    PageUrl,
     PositiveNumber,
     Text,
-    Url,
     Version,
     exactly_one,
     nothing,
@@ -58,7 +59,7 @@ class Creator(Model):
     """A person or an organisation."""
 
     name: Text = Field(description="Full name of the person or organisation.")
-    url: Url | None = Field(None, description="Home page.")
+    url: PageUrl | None = Field(None, description="Home page.")
     email: Text | None = Field(None, description="Where questions go.")
     orcid: Orcid | None = Field(None, description="Makes the creator a person; its 16-digit id or its URL.")
     affiliation: Text | None = Field(None, description="Makes the creator a person; the name of the organisation.")
@@ -95,16 +96,16 @@ class Dataset(Model):
     name: Text = Field(description="Name of the dataset.")
     description: Text = Field(description="What the dataset holds, in a few sentences.")
     version: Version = Field(description="Semantic version of the dataset.")
-    license: Text = Field(description="SPDX id or URL.")
+    license: License = Field(description="SPDX id or URL.")
     date_published: IsoDate = Field(description="Year-month-day.")
     cite_as: Text | None = Field(None, description="A citation, best as BibTeX.")
-    url: Url | None = Field(None, description="The dataset's page. The Croissant specification asks for it.")
+    url: PageUrl | None = Field(None, description="The dataset's page. The Croissant specification asks for it.")
     keywords: tuple[Text, ...] = Field((), description="Plain words.")
     creators: tuple[Creator, ...] = Field((), description="The Croissant specification asks for at least one.")
     publisher: Creator | None = Field(None, description="Who publishes it, where that is not who made it.")
     date_created: IsoDate | None = Field(None, description="Year-month-day.")
     date_modified: IsoDate | None = Field(None, description="Year-month-day.")
-    same_as: tuple[Url, ...] = Field((), description="Other pages about the same dataset.")
+    same_as: tuple[PageUrl, ...] = Field((), description="Other pages about the same dataset.")
     in_language: tuple[Text, ...] = Field((), description="Languages of its texts, such as en.")
     rai: Rai | None = Field(None, description="Croissant RAI vocabulary, in snake_case.")
 

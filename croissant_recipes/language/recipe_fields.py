@@ -25,14 +25,17 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import did_you_mean
 from croissant_recipes.language import counts, recipe_schema
-from croissant_recipes.location import ADDRESS, is_url
+from croissant_recipes.location import ADDRESS, Location, is_url
 
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PART = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PART}(\.{_PART})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 _ORCID = r"(https://orcid\.org/)?[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X]"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_LICENSES = ("CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC0-1.0", "ODbL-1.0", "ODC-By-1.0", "MIT", "Apache-2.0")
+"""What data is published under most, for hints."""
 
 
 class Model(BaseModel):
@@ -79,8 +82,39 @@ def _url(value: str) -> str:
     return value
 
 
-def _base_url(value: str) -> str:
-    return _url(value).rstrip("/")
+def _page(value: str) -> str:
+    """A URL that the manifest holds as it is, where everybody reads it."""
+    place = Location.parse(_url(value))
+    if place.has_user:
+        hint = "write it without what stands before '@'"
+        raise problem("everybody reads it, and it holds a user name or password", hint)
+    return value
+
+
+def base_url(value: str) -> str:
+    """A URL that paths are joined to, and that everybody reads, without a slash at its end.
+
+    Raises:
+        PydanticCustomError: It is no such URL.
+    """
+    place = Location.parse(_url(value))
+    if place.url != place.public.url:
+        hint = f"write {str(place)!r}, and give credentials to those who read it, or to sources as fs_args"
+        raise problem("everybody reads it, and it holds a user name, a password, a query or a fragment", hint)
+    return value.rstrip("/")
+
+
+def _license(value: str) -> str:
+    if is_url(value):
+        return _page(value)
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        canonicalize_license_expression(value)
+    except InvalidLicenseExpression:
+        hint = f"{did_you_mean(value, _LICENSES, what='common are')} (https://spdx.org/licenses; or give a URL)"
+        raise problem(f"SPDX has no licence {value!r}", hint) from None
+    return value
 
 
 def _orcid(value: str) -> str:
@@ -98,7 +132,9 @@ Name = Annotated[StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Version = Annotated[StrictStr, AfterValidator(_semver), _text_schema(f"^{_SEMVER}$")]
 IsoDate = Annotated[StrictStr, AfterValidator(_iso_date), _text_schema(f"^{_DATE}$", format="date")]
 Url = Annotated[StrictStr, AfterValidator(_url), _text_schema(f"^{ADDRESS}$")]
-BaseUrl = Annotated[StrictStr, AfterValidator(_base_url), _text_schema(f"^{ADDRESS}$")]
+PageUrl = Annotated[StrictStr, AfterValidator(_page), _text_schema(f"^{ADDRESS}$")]
+BaseUrl = Annotated[StrictStr, AfterValidator(base_url), _text_schema(f"^{ADDRESS}$")]
+License = Annotated[Text, AfterValidator(_license), _text_schema(recipe_schema.NOT_EMPTY)]
 Orcid = Annotated[StrictStr, AfterValidator(_orcid), _text_schema(f"^{_ORCID}$")]
 
 

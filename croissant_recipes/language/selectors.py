@@ -110,8 +110,8 @@ def parse(kind: str, text: str) -> Selector:
     """Read a selector of an artifact type (one of ``ARTIFACT_TYPES``).
 
     Raises:
-        SelectorError: If copick refuses the URI, a regular expression does not compile, or the name of a run or object
-            is empty.
+        SelectorError: If copick refuses the URI, a regular expression does not compile, the query has a key that means
+            nothing, or the name of a run or object is empty.
     """
     return _parse_uri(kind, text) if kind in FORMS else _parse_name(kind, text)
 
@@ -176,6 +176,8 @@ def _parse_uri(kind: str, text: str) -> Selector:
     for pattern in parts.values():
         _check_regex(pattern, separated=bool(query_tree.children) or len(parts) > 1)
     query = _query(query_tree, shift)
+    types = _types(query, text) if kind == "segmentations" else None
+    _check_query(kind, query)
     remarks = list(_query_remarks(kind, query, regex))
     exact = parts.keys() == _COMPARED_WHEN_EXACT.get(kind) and all(p.is_exact for p in parts.values())
     remarks += _part_remarks(kind, parts, exact)
@@ -185,7 +187,7 @@ def _parse_uri(kind: str, text: str) -> Selector:
         kind,
         text,
         tuple(_restricting(parts, exact)),
-        _types(query, text) if kind == "segmentations" else None,
+        types,
         tuple(dict.fromkeys(p.key for p in query.pairs if not _counts(kind, p))),
         tuple(sorted(remarks, key=lambda r: (r.start, r.end))),
     )
@@ -355,6 +357,17 @@ def _types(query: _Query, text: str) -> frozenset[str]:
     return frozenset(t for t in SEGMENTATION_TYPES if all((t == key) is flag for key, flag in flags.items()))
 
 
+def _check_query(kind: str, query: _Query) -> None:
+    """Refuse a key that selectors of the kind do not have. copick passes over it, and selects more than was meant."""
+    for pair in query.pairs:
+        if not pair.has_sign or (kind == "segmentations" and pair.key in _TYPE_FLAGS):
+            continue
+        if kind == "segmentations":
+            hint = did_you_mean(pair.key, _TYPE_FLAGS, what="the keys are")
+            raise SelectorError(f"query key {pair.key!r} is unknown", hint, pair.start, pair.end)
+        raise SelectorError(f"{kind} take no query ({pair.text!r})", f"the form is {FORMS[kind]}", pair.start, pair.end)
+
+
 def _query_remarks(kind: str, query: _Query, regex: bool) -> Iterator[Remark]:
     no_wildcard = "write '{0,1}' in place of a '?' that repeats" if regex else "use '*' as the wildcard"
     if query.start is not None and not query.pairs:
@@ -371,11 +384,6 @@ def _query_remarks(kind: str, query: _Query, regex: bool) -> Iterator[Remark]:
         elif not pair.has_sign:
             message = f"'?' starts a query and is no wildcard; {pair.text!r} after it is ignored"
             yield Remark(message, no_wildcard, *span)
-        elif kind == "segmentations":
-            hint = did_you_mean(pair.key, _TYPE_FLAGS, what="the keys are")
-            yield Remark(f"query key {pair.key!r} is unknown; {pair.text!r} is ignored", hint, *span)
-        else:
-            yield Remark(f"{kind} take no query; {pair.text!r} is ignored", f"the form is {FORMS[kind]}", *span)
 
 
 def _flag_remarks(pair: _Pair, again: bool) -> Iterator[Remark]:
