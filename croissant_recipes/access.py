@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.secrecy import without_secrets
+
+Got = TypeVar("Got")
+
+PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""What a web server, or what stands before it, answers while it is in trouble."""
+
+_WAITS = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between tries of a request to a web server that is in trouble."""
 
 
 class NotThereError(DiagnosticError, FileNotFoundError):
@@ -65,13 +74,47 @@ def path_in(fs: Any, location: Location) -> str:
     return path
 
 
-def read_bytes(location: Location, fs_args: Mapping[str, Any]) -> bytes:
-    """The content of a file. Raises what the filesystem raises."""
+def read_bytes(location: Location, fs_args: Mapping[str, Any], limit: int) -> bytes:
+    """The content of a file of at most so many bytes. Raises what the filesystem raises."""
     if location.is_local:
-        return Path(location.path).read_bytes()
-    fs, path = open_filesystem(location, fs_args)
-    data: bytes = fs.cat_file(path)
-    return data
+        return intake.read_file(location.path, limit)
+    fs, _ = open_filesystem(location, fs_args)
+    return read_in(fs, location, limit)
+
+
+def read_in(fs: Any, location: Location, limit: int) -> bytes:
+    """The content of a file, in a filesystem that was opened for a place of the same service. Raises what the
+    filesystem raises, ``UnfitFileError`` where the file is larger than ``limit`` bytes."""
+    return read_pieces_in(fs, location, limit, b"".join)[0]
+
+
+def read_pieces_in(fs: Any, location: Location, limit: int, take: Callable[[Iterator[bytes]], Got]) -> tuple[Got, str]:
+    """As ``read_in``, of a file that need not fit in memory: what is made of its pieces, and the text that changes
+    whenever the content does, empty where there is none. An opened S3 file reads no other version than it says."""
+    # Of the web's files the size is not asked for before: some servers do not say it, and others answer without end.
+    options = {"block_size": 0, "size": 1} if location.is_web else {}
+
+    def read() -> tuple[Got, str]:
+        with fs.open(path_in(fs, location), "rb", **options) as file:
+            size = getattr(file, "size", None)
+            taken = take(intake.pieces(file, size if isinstance(size, int) else 0, limit))
+            details = getattr(file, "details", None) or {}
+            return taken, str(details.get("ETag") or details.get("etag") or "")
+
+    return patiently(read)
+
+
+def patiently(ask: Callable[[], Got]) -> Got:
+    """What a request to a filesystem gives. One to a web server that is in trouble is made again, whatever the server
+    says besides; the clients of object stores do so themselves."""
+    for wait in _WAITS:
+        try:
+            return ask()
+        except Exception as error:
+            if getattr(error, "status", None) not in PASSING_STATUS:
+                raise
+        time.sleep(wait)
+    return ask()
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from croissant_recipes import intake
+
 STAGED = ".staged"
 JOURNAL = "journal.json"
 LOCK = ".lock"
@@ -47,7 +49,7 @@ class Journal:
     def from_bytes(cls, data: bytes) -> Journal | None:
         """The journal, or None for bytes that are none: one that was being written when its build was killed, say."""
         try:
-            record = json.loads(data)
+            record = intake.parse_json(data)
         except ValueError:
             return None
         if not isinstance(record, dict) or record.get("format") != _FORMAT:

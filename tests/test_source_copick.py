@@ -600,7 +600,12 @@ BAD_OBJECT = {"name": "a b", "is_particle": True, "label": 0}
 BAD_CONFIGS: Mapping[str, tuple[str, list[tuple[str, str | None]]]] = {
     "no JSON": (
         "{",
-        [("it is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)", None)],
+        [
+            (
+                "it is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+                "write it anew as JSON, as copick takes it",
+            )
+        ],
     ),
     "no object": ("[]", [("it is no JSON object", "a copick config holds pickable_objects and overlay_root")]),
     "no keys": ("{}", [("pickable_objects is missing", None), ("overlay_root is missing", None)]),

@@ -370,7 +370,11 @@ def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("{", "it is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)", None),
+        (
+            "{",
+            "it is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "write it anew with copick or croissant-recipe, or get it whole",
+        ),
         (
             '{"name": "other", "recordSet": [{"@id": "images"}]}',
             "it has neither copick:config nor a record set of copick",

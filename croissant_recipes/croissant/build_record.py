@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from croissant_recipes import intake
 from croissant_recipes.croissant import row_record
 from croissant_recipes.croissant.content import METADATA
 from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
@@ -115,7 +116,7 @@ def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
         ValueError: If it is of a version that is not known here.
     """
     try:
-        document = json.loads(files[RECORD_FILE])
+        document = intake.parse_json(files[RECORD_FILE])
         version = document["format"]
         if version == 1:
             return BuildRecord(None, str(document["recipe"]), *_digests(document))
@@ -131,7 +132,7 @@ def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
             )
             rows = row_record.parse(files[ROWS_FILE]) if ROWS_FILE in files else None
             return BuildRecord(origin, origin.recipe, *_digests(document), rows)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     raise ValueError(f"{RECORD_FILE} is of format {version!r}, and this version of croissant-recipe knows 1 and 2")
 

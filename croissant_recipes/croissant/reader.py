@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from croissant_recipes import tables
-from croissant_recipes.access import NotThereError, open_filesystem, path_in, read_bytes, reading
+from croissant_recipes import intake, tables
+from croissant_recipes.access import NotThereError, open_filesystem, read_bytes, read_in, reading
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
@@ -176,7 +176,7 @@ class _InPlace:
         if location.is_local:
             return cls(location, fs_args, None, None)
         fs, _ = open_filesystem(location, fs_args)
-        staged = staged_view(lambda name: _cat(fs, location.sibling(name)))
+        staged = staged_view(lambda name: read_in(fs, location.sibling(name), intake.DOCUMENT_BYTES))
         return cls(location, fs_args, fs, staged)
 
     @property
@@ -184,7 +184,7 @@ class _InPlace:
         return self.staged is not None
 
     def manifest(self) -> bytes:
-        return self._bytes(self.location.name)
+        return self._bytes(self.location.name, intake.DOCUMENT_BYTES)
 
     def csv(self, record_set: RecordSet, file_object: Mapping[str, Any]) -> bytes | None:
         url = file_object.get("contentUrl")
@@ -195,7 +195,7 @@ class _InPlace:
 
     def _beside(self, name: str) -> bytes | None:
         try:
-            return self._bytes(name)
+            return self._bytes(name, intake.TABLE_BYTES)
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -209,18 +209,13 @@ class _InPlace:
         # Credentials are for the server that they were given for.
         given = self.fs_args if place.same_service(self.location) else {}
         try:
-            return read_bytes(place, given)
+            return read_bytes(place, given, intake.TABLE_BYTES)
         except FileNotFoundError:
             return None
 
-    def _bytes(self, name: str) -> bytes:
+    def _bytes(self, name: str, limit: int) -> bytes:
         place = self.location.sibling((self.staged or {}).get(name, name))
-        return read_bytes(place, {}) if self.fs is None else _cat(self.fs, place)
-
-
-def _cat(fs: Any, place: Location) -> bytes:
-    data: bytes = fs.cat_file(path_in(fs, place))
-    return data
+        return read_bytes(place, {}, limit) if self.fs is None else read_in(self.fs, place, limit)
 
 
 def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
@@ -252,9 +247,10 @@ def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
 
 def _manifest(location: Location, content: bytes) -> Mapping[str, Any]:
     try:
-        document = json.loads(content)
+        document = intake.parse_json(content)
     except ValueError as error:
-        raise _refused(location, f"it is not JSON: {error}", None) from None
+        hint = "write it anew with copick or croissant-recipe, or get it whole"
+        raise _refused(location, str(error), hint) from None
     if not isinstance(document, dict) or not ("copick:config" in document or any(_ids(document, "recordSet"))):
         hint = "name the metadata.json of a Croissant that copick or croissant-recipe wrote"
         raise _refused(location, "it has neither copick:config nor a record set of copick", hint)

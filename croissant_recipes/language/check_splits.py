@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
 from croissant_recipes.language import selectors
@@ -147,7 +148,7 @@ def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[
         return refuse(f"{name} is no local file", "keep the split file beside the recipe")
     path = draft.path.parent / name
     try:
-        lines = re.split("\r\n|\r|\n", path.read_bytes().decode("utf-8-sig"))
+        lines = re.split("\r\n|\r|\n", intake.read_file(path, intake.DOCUMENT_BYTES).decode("utf-8-sig"))
     except UnicodeDecodeError:
         return refuse(f"{name} is not UTF-8", "save it as UTF-8")
     except (OSError, ValueError) as error:

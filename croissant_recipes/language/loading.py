@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span, nearest
 from croissant_recipes.language import model_problems, params, yaml_nodes
@@ -86,7 +87,7 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, str]) -> tuple[Dr
 
 def _read(shown: str) -> tuple[str | None, list[Diagnostic]]:
     try:
-        data = FilePath(shown).read_bytes()
+        data = intake.read_file(shown, intake.RECIPE_BYTES)
     except OSError as error:
         message = f"the recipe cannot be read: {error.strerror or error}"
         return None, [Diagnostic(Code.FILE, message, span=Span(shown, 1, 1), hint="give the path of a recipe file")]

@@ -6,7 +6,6 @@ What opens them is named and not imported: ``check`` does not wait for what read
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictInt, create_model, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from croissant_recipes import intake
 from croissant_recipes.language.recipe_fields import BaseUrl, FsArgs, Model, Text, Url, exactly_one, nothing, problem
 from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
@@ -112,8 +112,8 @@ def _config_may_be_of_portal(spec: CopickSource, folder: Path) -> bool:
     if is_url(spec.config):
         return True
     try:
-        values = json.loads((folder / spec.config).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values = intake.parse_json(intake.read_file(folder / spec.config, intake.DOCUMENT_BYTES))
+    except (OSError, ValueError):
         # What is wrong with the file is for the source to say when it is opened.
         return True
     if not isinstance(values, dict):

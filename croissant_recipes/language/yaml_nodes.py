@@ -26,8 +26,10 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _ANCHOR = re.compile(r"&\S+[ \t]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(x..|u.{4}|U.{8}|.)")
-_NODE_LIMIT = 200_000
+_NODE_LIMIT = 100_000
 _DEPTH_LIMIT = 64
+_COMPOSED_DEPTH = 2 * _DEPTH_LIMIT
+"""How deep PyYAML, which recurses, goes before it is known how far a value reaches that is too deep."""
 _UNTAGGED = ""
 
 
@@ -103,7 +105,27 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves nodes without a tag untagged, so that the tags that the file itself gives stand out."""
+    """Leaves nodes without a tag untagged, so that the tags that the file itself gives stand out, and stops where there
+    are too many or one lies too deep: a file of a megabyte can hold a million."""
+
+    def __init__(self, text: str, file: str) -> None:
+        super().__init__(text)
+        self._file = file
+        self._nodes = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int | None) -> yaml.Node | None:
+        mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        span = Span(self._file, mark.line + 1, mark.column + 1)
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        self._nodes += not is_key
+        if self._nodes > _NODE_LIMIT:
+            raise _UnusableError(_too_many(span))
+        if self._depth >= _COMPOSED_DEPTH:
+            raise _UnusableError(_too_deep(span))
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[arg-type]
+        self._depth -= 1
+        return node
 
     def resolve(self, kind: type[yaml.Node], value: object, implicit: object) -> str:  # noqa: ARG002
         return _UNTAGGED
@@ -120,11 +142,11 @@ class _UnusableError(Exception):
 def parse(text: str, file: str) -> tuple[Document | None, list[Diagnostic]]:
     """Parse one YAML document. Returns no document where the text cannot be turned into values at all."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = _Loader(text, file).get_single_node()
     except yaml.YAMLError as error:
         return None, [yaml_problems.diagnostic(error, text, file)]
-    except RecursionError:
-        return None, [_too_deep(Span(file, 1, 1))]
+    except _UnusableError as error:
+        return None, [error.diagnostic]
     if node is None:
         return None, [Diagnostic(Code.YAML, "the file is empty", span=Span(file, 1, 1), hint="start with `recipe: 1`")]
     builder = _Builder(file, text)
@@ -149,6 +171,12 @@ def plain_value(text: str) -> object:
     return number if any(c in text for c in ".eE") else int(text)
 
 
+def _too_many(span: Span) -> Diagnostic:
+    return _refusal(
+        span, f"the file holds more than {_NODE_LIMIT:,} values", "write runs as patterns, or in a split file"
+    )
+
+
 def _too_deep(span: Span) -> Diagnostic:
     message = f"values are nested more than {_DEPTH_LIMIT} levels deep"
     return Diagnostic(Code.YAML, message, span=span, hint="a recipe needs fewer than ten levels")
@@ -168,8 +196,7 @@ class _Builder:
         if id(node) in above:
             raise _UnusableError(_refusal(span, "a value cannot hold itself through an alias", "write the value out"))
         if self._nodes > _NODE_LIMIT:
-            hint = "write runs as patterns, or in a split file"
-            raise _UnusableError(_refusal(span, f"the file holds more than {_NODE_LIMIT:,} values", hint))
+            raise _UnusableError(_too_many(span))
         if len(above) >= _DEPTH_LIMIT:
             raise _UnusableError(_too_deep(span))
         self._check_tag(node, span)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from croissant_recipes.access import RemoteFolder, explain, path_in, read_bytes
+from croissant_recipes import intake
+from croissant_recipes.access import RemoteFolder, explain, open_filesystem, read_pieces_in
 from croissant_recipes.location import Location
 from croissant_recipes.sources.base import FileFacts, Progress
 from croissant_recipes.sources.fact_cache import Kept, Shelf, at_rest, keep, remote_stamp, stamp_of
@@ -39,6 +39,14 @@ class FileRoot:
 
     location: Location
     fs_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class Content(NamedTuple):
+    """What was read of a file: its hex sha256, its size in bytes and, of picks, all of it."""
+
+    sha256: str
+    size: int
+    data: bytes
 
 
 class Found(NamedTuple):
@@ -168,44 +176,59 @@ def read_local(root: str, hashed: bool, path: str) -> Found:
     try:
         if not hashed:
             size = stated_voxel_size(read_ends(place))
-            if size is not None and (math.isnan(size) or size > 0):
+            if size is not None and (math.isnan(size) or 0 < size < math.inf):
                 return Found(FileFacts(voxel_size=size))
-        data, stamp = read_stamped(place)
+        content, stamp = read_stamped(place)
     except OSError as error:
         return Found(FileFacts(problem=error.strerror or str(error)))
-    return _judge(place, data, stamp)
+    return _judge(place, content, stamp)
 
 
 def read_remote(root: RemoteFolder, path: str) -> Found:
     """What a file below a folder of a filesystem of fsspec says."""
     try:
         fs, _ = root.filesystem()
-        data, token = _content(fs, path_in(fs, root.location / path))
+        content, token = _read_in(fs, root.location / path)
     except Exception as error:
         # A remote filesystem raises what its client library raises. One file that cannot be read is one problem.
         return Found(FileFacts(problem=explain(error, root.fs_args)))
-    return _judge(f"{root.location}/{path}", data, remote_stamp(len(data), token) if token else None)
+    return _judge(f"{root.location}/{path}", content, remote_stamp(content.size, token) if token else None)
 
 
 def read_anywhere(place: str) -> Found:
     """What a file at a place of its own says."""
     try:
-        data = read_bytes(Location.parse(place, Path("/")), {})
+        location = Location.parse(place, Path("/"))
+        content, _ = (
+            read_stamped(location.path) if location.is_local else _read_in(open_filesystem(location, {})[0], location)
+        )
     except Exception as error:
         return Found(FileFacts(problem=explain(error, {})))
-    return _judge(place, data, None)
+    return _judge(place, content, None)
 
 
-def _content(fs: Any, path: str) -> tuple[bytes, str]:
-    """The content and the token that goes with it: an opened S3 file reads no other version than it says."""
-    with fs.open(path, "rb") as file:
-        details = getattr(file, "details", None) or {}
-        return file.read(), str(details.get("ETag") or details.get("etag") or "")
+def _read_in(fs: Any, location: Location) -> tuple[Content, str]:
+    """The content of a file in a filesystem of fsspec, and the token that goes with it."""
+    return read_pieces_in(fs, location, _limit_of(location.path), partial(_taken, location.path))
+
+
+def _limit_of(path: str) -> int:
+    return intake.PICKS_BYTES if path.endswith(_PICKS_ENDING) else intake.ANY_SIZE
+
+
+def _taken(path: str, pieces: Iterable[bytes]) -> Content:
+    digest, size, kept = hashlib.sha256(), 0, []
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+        if path.endswith(_PICKS_ENDING):
+            kept.append(piece)
+    return Content(digest.hexdigest(), size, b"".join(kept))
 
 
 def read_ends(path: str) -> bytes:
     """The first and the last bytes of a local file, or all of it where it is small."""
-    with open(path, "rb", buffering=0) as file:
+    with intake.open_file(path) as file:
         head = file.read(_HEAD_BYTES)
         if len(head) < _HEAD_BYTES:
             return head
@@ -214,23 +237,23 @@ def read_ends(path: str) -> bytes:
         return head + file.read()
 
 
-def read_stamped(path: str) -> tuple[bytes, str | None]:
+def read_stamped(path: str) -> tuple[Content, str | None]:
     """The content of a local file and its stamp; no stamp where it changed just now, or while it was read."""
     now = time.time_ns()
-    with open(path, "rb", buffering=0) as file:
+    with intake.open_file(path) as file:
         before = os.fstat(file.fileno())
-        data = file.read()
+        content = _taken(path, intake.pieces(file, before.st_size, _limit_of(path)))
         after = os.fstat(file.fileno())
     stamp = stamp_of(after)
-    return data, stamp if stamp == stamp_of(before) and len(data) == after.st_size and at_rest(after, now) else None
+    kept = stamp == stamp_of(before) and content.size == after.st_size and at_rest(after, now)
+    return content, stamp if kept else None
 
 
-def _judge(path: str, data: bytes, stamp: str | None) -> Found:
-    digest = hashlib.sha256(data).hexdigest()
-    voxel_size = math.nan
+def _judge(path: str, content: Content, stamp: str | None) -> Found:
+    digest, voxel_size = content.sha256, math.nan
     if path.endswith(_PICKS_ENDING):
         try:
-            voxel_size = voxel_size_of(data)
+            voxel_size = voxel_size_of(content.data)
         except ValueError as error:
             return Found(FileFacts(digest, problem=str(error)))
     return Found(FileFacts(digest, voxel_size), Kept(path, stamp, digest, voxel_size) if stamp else None)
@@ -270,6 +293,6 @@ def _parsed_voxel_size(data: bytes) -> object:
 def _as_copick_reads(data: bytes, error: orjson.JSONDecodeError) -> Any:
     """Python's own JSON takes, and writes, more than JSON has: NaN as the score of a pick, say."""
     try:
-        return json.loads(data.decode())
-    except ValueError:
+        return intake.parse_json(data, nan=True)
+    except intake.NotJsonError:
         raise ValueError(f"it is not JSON: {error}") from None

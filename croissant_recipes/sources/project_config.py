@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from croissant_recipes import intake
 from croissant_recipes.access import read_bytes, reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
@@ -75,12 +75,12 @@ def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
     """
     location = Location.parse(value, folder)
     with reading(f"source {source!r}: copick config", location, {}):
-        data = read_bytes(location, {})
+        data = read_bytes(location, {}, intake.DOCUMENT_BYTES)
     unread = ProjectConfig(source, location, "", {})
     try:
-        values = json.loads(data)
+        values = intake.parse_json(data)
     except ValueError as error:
-        raise unread.refuse([(f"it is not JSON: {error}", None)]) from None
+        raise unread.refuse([(str(error), "write it anew as JSON, as copick takes it")]) from None
     if not isinstance(values, dict):
         raise unread.refuse([("it is no JSON object", "a copick config holds pickable_objects and overlay_root")])
     # As copick takes it.
