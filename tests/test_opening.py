@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from inspect import isroutine
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,15 @@ def test_what_is_new_is_saved_and_found(project: Path, tmp_path: Path, overlay: 
         np.testing.assert_array_equal(run.segmentations[0].numpy(), LABELS)
         assert len(run.meshes) == 1
     assert ("ferritin" in {row["name"] for row in from_croissant(str(manifest)).index.objects}) is not overlay
+
+
+def test_an_artifact_does_what_copicks_does_and_no_more(project: Path) -> None:
+    manifest = str(write_rows(project))
+    ours, theirs = artifacts(from_croissant(manifest)), artifacts(copick.from_croissant(manifest))
+    hooks = {"assert_saving", "content", "making", "read_file"}
+    for kind in URLS:
+        methods = {name for name in dir(type(ours[kind])) if isroutine(getattr(type(ours[kind]), name))}
+        assert {name for name in methods - hooks if not name.startswith("_")} <= set(dir(theirs[kind])), kind
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["own names", "renamed"])

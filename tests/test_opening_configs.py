@@ -6,6 +6,7 @@ import copy
 import json
 import multiprocessing
 import pickle
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,13 @@ def test_another_config_is_opened_by_copick(project: Path, tmp_path: Path) -> No
         from_string(json.dumps({**config, "config_type": "tape"}))
     with pytest.raises(FileNotFoundError):
         from_file(str(tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "3", '"x"', "{}", '{"config_type": []}', "[" * 100_000])
+def test_what_is_no_config_is_a_value_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "copick.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config|Expecting value"), warnings.catch_warnings(action="ignore"):
+        from_file(str(tmp_path / "copick.json"))
 
 
 def emitted(file: Path, manifest: Path, urls: dict[str, str], overlay: Path | None, base_url: str | None = None) -> Any:

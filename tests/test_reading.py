@@ -446,11 +446,18 @@ def _with_splits(splits: list[str]) -> bytes:
     return manifest_of(rows, files_of(rows), splits=splits)
 
 
-WRONG_SPLITS: dict[str, tuple[dict[str, list[str]], type[Exception], str]] = {
+WRONG_SPLITS: dict[str, tuple[Any, type[Exception], str]] = {
     "two": ({"train": ["ts_a", "ts_c"], "val": ["ts_c"]}, ValueError, "'ts_c' is in the splits 'train' and 'val'"),
     "number": ({"train": ["ts_c"], "1": ["ts_b"]}, ValueError, "'1' reads as a number"),
     "blank": ({"train": ["ts_c"], "  ": ["ts_b"]}, ValueError, "no name for a split"),
-    "no run": ({"train": ["ts_c", "ts_z"]}, KeyError, "ts_z"),
+    "no run": ({"train": ["ts_c", "ts_z"]}, KeyError, "no run 'ts_z'"),
+    "line": ({"train": ["ts_c"], "a\nb": ["ts_b"]}, ValueError, "no name for a split"),
+    "surrogate": ({"\ud800": ["ts_c"]}, ValueError, "no name for a split"),
+    "text of runs": ({"train": "ts_c"}, TypeError, "list of their names, not as 'ts_c'"),
+    "one run": ({"train": 3}, TypeError, "list of their names, not as 3"),
+    "run of another type": ({"train": ["ts_c", 3]}, TypeError, "a run is given by its name, a text, not by 3"),
+    "split of another type": ({1: ["ts_c"]}, TypeError, "a split is named by a text, not by 1"),
+    "pairs": ([("train", ["ts_c"])], TypeError, "mapping of each split to its runs"),
 }
 
 
@@ -464,9 +471,21 @@ def test_splits_that_cannot_be_set_change_nothing(tmp_path: Path, case: str) -> 
         root.set_splits(mapping, clear_existing=True)
     assert root.splits == {"train": ["ts_a"], "val": ["ts_b"]}
     assert {p.name: p.read_bytes() for p in manifest.parent.iterdir()} == before
-    with pytest.raises(ValueError, match="reads as a number"):
-        root.get_run("ts_a").split = "0"
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [("0", ValueError), (3, TypeError), (b"val", TypeError), (True, TypeError)]
+)
+def test_a_run_gets_no_split_that_is_none(tmp_path: Path, value: Any, error: type[Exception]) -> None:
+    manifest = write_croissant(tmp_path, TAME)
+    before = {p.name: p.read_bytes() for p in manifest.parent.iterdir()}
+    root = from_croissant(str(manifest))
+    with pytest.raises(error, match="split"):
+        root.get_run("ts_a").split = value
+    with pytest.raises(TypeError, match="not as 'ts_a'"):
+        root.clear_splits("ts_a")
     assert root.get_run("ts_a").split == "train"
+    assert {p.name: p.read_bytes() for p in manifest.parent.iterdir()} == before
 
 
 def test_a_walk_goes_through_the_rows_once(tmp_path: Path) -> None:

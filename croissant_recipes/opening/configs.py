@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import copick
@@ -28,7 +29,13 @@ def from_file(path: str) -> Any:
 
 def from_string(data: str) -> Any:
     """As ``from_file``, for the text of a config. Relative paths start at the working directory, as for copick."""
-    config = json.loads(data)
-    if isinstance(config, dict) and config.get("config_type") == "mlcroissant":
+    try:
+        config = json.loads(data)
+    except RecursionError:
+        raise ValueError("this is no copick config: it is nested too deeply") from None
+    if not isinstance(config, dict):
+        # As of everything else that is no config.
+        raise ValueError(f"a copick config is a JSON object, and this is {shortened(data)}")  # noqa: TRY004
+    if config.get("config_type") == "mlcroissant":
         return CroissantProject(CopickConfigMLCroissant(**config))
     return copick.from_string(data)

@@ -187,7 +187,20 @@ class RowsOfRun:
         return getattr(self, record_set_name(recordset_id))
 
 
-class AdaptedRoot(CopickRootMLC):
+class _Lists:
+    """What lists others, in attributes with an underscore in front."""
+
+    def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What a method of copick's makes, which lists it first and saves it then. If that fails, it is not listed."""
+        before = list(getattr(self, listed))
+        try:
+            return make(*args, **kwargs)
+        except BaseException:
+            setattr(self, f"_{listed}", before)
+            raise
+
+
+class AdaptedRoot(_Lists, CopickRootMLC):
     """copick's root of a Croissant, over an index that is given."""
 
     run_class: ClassVar[type]
@@ -236,26 +249,79 @@ class AdaptedRoot(CopickRootMLC):
             return list(artifacts)
         return [a for a in artifacts if not (a.read_only and a.is_in_own_place)]
 
-    def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return _making(self, listed, make, args, kwargs)
-
     def query(self) -> list[Any]:
         return [self.run_class(root=self, meta=run.meta) for run in super().query()]
-
-
-def _making(owner: Any, listed: str, make: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    before = list(getattr(owner, listed))
-    try:
-        return make(*args, **kwargs)
-    except BaseException:
-        setattr(owner, f"_{listed}", before)
-        raise
 
 
 # copick's classes name each other, so that each level makes its children anew, as the classes below.
 
 
-class AdaptedRun(CopickRunMLC):
+class _ListsRows(_Lists):
+    """A run, or what in it lists artifacts."""
+
+    root: Any
+    listed: ClassVar[tuple[str, ...]]
+
+    @property
+    def static_is_overlay(self) -> bool:
+        # copick does not list rows where it is, for fear of listing them twice.
+        return bool(self.root.mode == "A")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, **{f"_{listed}": None for listed in self.listed}}
+
+
+class _OfRun:
+    """What belongs to a run, and sees the rows of that run only."""
+
+    run: Any
+
+    @property
+    def root(self) -> Any:
+        return self.run.root
+
+    @property
+    def _index(self) -> RowsOfRun:
+        return RowsOfRun(self.root.index, self.run.name)
+
+
+class _Artifact(_OfRun):
+    """An artifact of a run, before a class of copick's."""
+
+    _relative_url: Callable[[], str]
+
+    @property
+    def own_url(self) -> str:
+        """Where copick writes it, relative to the project or the overlay."""
+        return str(self._relative_url())
+
+
+class _Annotation(_Artifact):
+    """Picks or a mesh: a file of an object, a user and a session."""
+
+    user_id: str
+    session_id: str
+    pickable_object_name: str
+
+    @property
+    def key(self) -> Row:
+        return {
+            "run": self.run.name,
+            "user_id": self.user_id,
+            "session_id": self.session_id,
+            "object_name": self.pickable_object_name,
+        }
+
+    def read_file(self) -> Any:
+        """Hook: what the file holds."""
+        raise NotImplementedError
+
+    def _load(self) -> Any:
+        return self.read_file()
+
+
+class AdaptedRun(_ListsRows, CopickRunMLC):
+    listed = ("voxel_spacings", "picks", "meshes", "filaments", "segmentations")
     spacing_class: ClassVar[type]
     picks_class: ClassVar[type]
     mesh_class: ClassVar[type]
@@ -264,11 +330,6 @@ class AdaptedRun(CopickRunMLC):
     @property
     def _index(self) -> RowsOfRun:
         return RowsOfRun(self.root.index, self.name)
-
-    @property
-    def static_is_overlay(self) -> bool:
-        # copick does not list rows where it is, for fear of listing them twice.
-        return bool(self.root.mode == "A")
 
     def _voxel_spacing_factory(self) -> tuple[type, Any]:
         return self.spacing_class, CopickVoxelSpacingMeta
@@ -299,26 +360,10 @@ class AdaptedRun(CopickRunMLC):
             self.root.once(self.segmentation_class(run=self, meta=s.meta, read_only=s.read_only) for s in found)
         )
 
-    def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What a method of copick's makes, which lists it first and saves it then. If that fails, it is not listed."""
-        return _making(self, listed, make, args, kwargs)
 
-    def __getstate__(self) -> dict[str, Any]:
-        listed = ("_voxel_spacings", "_picks", "_meshes", "_filaments", "_segmentations")
-        return {**self.__dict__, **dict.fromkeys(listed)}
-
-
-class AdaptedVoxelSpacing(CopickVoxelSpacingMLC):
+class AdaptedVoxelSpacing(_ListsRows, _OfRun, CopickVoxelSpacingMLC):
+    listed = ("tomograms",)
     tomogram_class: ClassVar[type]
-
-    @property
-    def _index(self) -> RowsOfRun:
-        return RowsOfRun(self.run.root.index, self.run.name)
-
-    @property
-    def static_is_overlay(self) -> bool:
-        # copick does not list rows where it is, for fear of listing them twice.
-        return bool(self.root.mode == "A")
 
     def _tomogram_factory(self) -> tuple[type, Any]:
         return self.tomogram_class, CopickTomogramMeta
@@ -328,47 +373,16 @@ class AdaptedVoxelSpacing(CopickVoxelSpacingMLC):
         made = (self.tomogram_class(voxel_spacing=self, meta=t.meta, read_only=t.read_only) for t in found)
         return list(self.root.once(made))
 
-    @property
-    def root(self) -> Any:
-        return self.run.root
 
-    def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return _making(self, listed, make, args, kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tomograms": None}
-
-
-class AdaptedTomogram(CopickTomogramMLC):
+class AdaptedTomogram(_ListsRows, _Artifact, CopickTomogramMLC):
+    listed = ("features",)
     features_class: ClassVar[type]
     record_set = "tomograms"
-
-    @property
-    def run(self) -> Any:
-        return self.voxel_spacing.run
-
-    @property
-    def root(self) -> Any:
-        return self.voxel_spacing.run.root
+    run = property(lambda self: self.voxel_spacing.run)
 
     @property
     def key(self) -> Row:
-        """What identifies its row."""
         return {"run": self.run.name, "voxel_size": float(self.voxel_spacing.voxel_size), "tomo_type": self.tomo_type}
-
-    @property
-    def own_url(self) -> str:
-        """Where copick writes it, relative to the project or the overlay."""
-        return str(self._relative_url())
-
-    @property
-    def _index(self) -> RowsOfRun:
-        return RowsOfRun(self.root.index, self.run.name)
-
-    @property
-    def static_is_overlay(self) -> bool:
-        # copick does not list rows where it is, for fear of listing them twice.
-        return bool(self.root.mode == "A")
 
     def _feature_factory(self) -> tuple[type, Any]:
         return self.features_class, super()._feature_factory()[1]
@@ -379,97 +393,25 @@ class AdaptedTomogram(CopickTomogramMLC):
             self.root.once(self.features_class(tomogram=self, meta=f.meta, read_only=f.read_only) for f in found)
         )
 
-    def making(self, listed: str, make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return _making(self, listed, make, args, kwargs)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_features": None}
-
-
-class AdaptedFeatures(CopickFeaturesMLC):
+class AdaptedFeatures(_Artifact, CopickFeaturesMLC):
     record_set = "features"
-
-    @property
-    def run(self) -> Any:
-        return self.tomogram.run
-
-    @property
-    def root(self) -> Any:
-        return self.tomogram.root
+    run = property(lambda self: self.tomogram.run)
 
     @property
     def key(self) -> Row:
         return {**self.tomogram.key, "feature_type": self.feature_type}
 
-    @property
-    def own_url(self) -> str:
-        return str(self._relative_url())
 
-    @property
-    def _index(self) -> RowsOfRun:
-        return RowsOfRun(self.root.index, self.run.name)
-
-
-class _OfRun:
-    run: Any
-
-    @property
-    def root(self) -> Any:
-        return self.run.root
-
-    @property
-    def _index(self) -> RowsOfRun:
-        return RowsOfRun(self.run.root.index, self.run.name)
-
-
-class AdaptedPicks(_OfRun, CopickPicksMLC):
+class AdaptedPicks(_Annotation, CopickPicksMLC):
     record_set = "picks"
 
-    @property
-    def key(self) -> Row:
-        return _annotation_key(self)
 
-    @property
-    def own_url(self) -> str:
-        return str(self._relative_url())
-
-    def read_file(self) -> CopickPicksFile:
-        """Hook: what the file holds."""
-        raise NotImplementedError
-
-    def _load(self) -> CopickPicksFile:
-        return self.read_file()
-
-
-class AdaptedMesh(_OfRun, CopickMeshMLC):
+class AdaptedMesh(_Annotation, CopickMeshMLC):
     record_set = "meshes"
 
-    @property
-    def key(self) -> Row:
-        return _annotation_key(self)
 
-    @property
-    def own_url(self) -> str:
-        return str(self._relative_url())
-
-    def read_file(self) -> Any:
-        """Hook: what the file holds."""
-        raise NotImplementedError
-
-    def _load(self) -> Any:
-        return self.read_file()
-
-
-def _annotation_key(artifact: Any) -> Row:
-    return {
-        "run": artifact.run.name,
-        "user_id": artifact.user_id,
-        "session_id": artifact.session_id,
-        "object_name": artifact.pickable_object_name,
-    }
-
-
-class AdaptedSegmentation(_OfRun, CopickSegmentationMLC):
+class AdaptedSegmentation(_Artifact, CopickSegmentationMLC):
     @property
     def record_set(self) -> str:
         return SEGMENTATION_RECORD_SETS[self.segmentation_type]
@@ -484,10 +426,6 @@ class AdaptedSegmentation(_OfRun, CopickSegmentationMLC):
             "name": self.name,
         }
         return {**key, "is_multilabel": self.is_multilabel} if self.record_set == "segmentations" else key
-
-    @property
-    def own_url(self) -> str:
-        return str(self._relative_url())
 
 
 class AdaptedObject(CopickObjectMLC):

@@ -14,8 +14,10 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from reprlib import repr as shortened
 from typing import Any
 
+from croissant_recipes.diagnostics import listing
 from croissant_recipes.location import Location
 from croissant_recipes.opening import copick_adapter as adapter
 from croissant_recipes.opening.artifacts import DensityMap, Run
@@ -164,12 +166,15 @@ class CroissantProject(adapter.AdaptedRoot):
 
         Raises:
             KeyError: If the Croissant does not have a run.
-            ValueError: If a run is in two splits, or a split's name reads as a number.
+            TypeError: If it is not texts by which splits and runs are named, or one text where a list of runs is meant.
+            ValueError: If a run is in two splits, or a split's name is one that other readers take for something else.
             PermissionError: If the Croissant cannot be written to.
         """
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"splits are given as a mapping of each split to its runs, not as {shortened(mapping)}")
         splits: dict[str, str] = {}
         for split, runs in mapping.items():
-            for run in runs:
+            for run in _names(runs):
                 if splits.setdefault(run, split) != split:
                     raise ValueError(f"run {run!r} is in the splits {splits[run]!r} and {split!r}")
         cleared = dict.fromkeys(self.index.runs_by_name, "") if clear_existing else {}
@@ -177,25 +182,43 @@ class CroissantProject(adapter.AdaptedRoot):
 
     def clear_splits(self, runs: Iterable[str] | None = None) -> None:
         """Takes runs, or all runs, out of their splits. Raises as ``set_splits``."""
-        self.assign_splits(dict.fromkeys(self.index.runs_by_name if runs is None else runs, ""))
+        self.assign_splits(dict.fromkeys(self.index.runs_by_name if runs is None else _names(runs), ""))
 
-    def assign_splits(self, splits: Mapping[str, str]) -> None:
-        """Gives each run a split, the empty one being none. Raises as ``set_splits``."""
+    def assign_splits(self, splits: Mapping[str, str | None]) -> None:
+        """Gives each run a split, ``None`` or the empty one being none. Raises as ``set_splits``."""
         if self.mode == "B":
             raise PermissionError("the splits are of the Croissant, which is read-only beside an overlay")
         if not self.index.writable:
             raise PermissionError(f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to")
-        for split in set(splits.values()):
-            _check_split(split)
-        self.index.assign_splits(splits)
+        given = {run: _split_name(split) for run, split in splits.items()}
+        unknown = [run for run in given if run not in self.index.runs_by_name]
+        if unknown:
+            raise KeyError(f"the Croissant has no run {listing(unknown)}")
+        self.index.assign_splits(given)
 
 
-def _check_split(name: str) -> None:
-    if name and not name.strip():
+def _names(runs: Iterable[str]) -> list[str]:
+    """Names of runs that were given: one text would be taken for its letters."""
+    if isinstance(runs, str | bytes) or not isinstance(runs, Iterable):
+        raise TypeError(f"runs are given as a list of their names, not as {shortened(runs)}")
+    names = list(runs)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a run is given by its name, a text, not by {shortened(name)}")
+    return names
+
+
+def _split_name(name: str | None) -> str:
+    if name is None:
+        return ""
+    if not isinstance(name, str):
+        raise TypeError(f"a split is named by a text, not by {shortened(name)}")
+    if name and (not name.strip() or not name.isprintable()):
         raise ValueError(f"{name!r} is no name for a split")
     taken_for = unreadable_split(name)
     if taken_for is not None:
         raise ValueError(f"split name {name!r} reads as {taken_for}, and copick cannot open a Croissant that has it")
+    return name
 
 
 def _index(config: adapter.CopickConfigMLCroissant) -> RowIndex:
