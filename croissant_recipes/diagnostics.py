@@ -148,6 +148,11 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
+def key_text(values: Iterable[object]) -> str:
+    """The key of a row; what is missing in it is said, as a key may lack a part."""
+    return ", ".join("(none)" if v is None or v != v or v == "" else str(v) for v in values)
+
+
 def joined(parts: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

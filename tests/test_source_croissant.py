@@ -7,21 +7,28 @@ import hashlib
 import http.server
 import json
 import math
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import copick
+import pandas as pd
 import pytest
 from croissants import CONFIG, write_croissant
 from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from projects import Mesh, PickableObject, Picks, ProjectSpec, Run, Segmentation, Tomogram, write_project
 from source_layers import keys, layer
 
+from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant import reader
 from croissant_recipes.croissant.reader import read_croissant
+from croissant_recipes.croissant.sifting import sifted, without_strays
 from croissant_recipes.diagnostics import DiagnosticError, Severity
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location
@@ -232,7 +239,6 @@ def test_files_can_be_read_too(tmp_path: Path, manifest: Path, monkeypatch: pyte
 
 
 def test_a_croissant_that_copick_wrote(tmp_path: Path) -> None:
-    import copick
     from copick.ops.croissant import export_croissant
 
     sessions = ("1", "2")
@@ -307,12 +313,111 @@ def test_a_csv_that_the_manifest_does_not_list_is_not_read(manifest: Path) -> No
 
 
 def test_a_column_that_copick_does_not_know_is_told(manifest: Path) -> None:
-    rewrite_csv(manifest, "runs", b"name,note,mood\nTS_001,x,y\n")
+    rewrite_csv(manifest, "runs", b"name,note,mood\nTS_001,x,y\n0042,x,y\n")
+    edit(manifest, lambda d: d["recordSet"][0]["field"].append({"@type": "cr:Field", "@id": "copick/runs/grade"}))
     (found,) = scanned(manifest).diagnostics
     assert (found.code, found.severity) == (Code.CROISSANT, Severity.WARNING)
     assert found.message == (
-        f"Croissant {manifest}: runs.csv has columns that copick does not know, left out: 'note' and 'mood'"
+        f"Croissant {manifest}: runs.csv has columns that copick does not know, left out: 'note', 'mood' and 'grade'"
     )
+    assert "a record set of their own" in str(found.hint)
+
+
+@pytest.mark.parametrize("key", ["run", "user_id", "session_id", "object_name"])
+def test_a_csv_without_a_column_of_its_key_is_refused(manifest: Path, key: str) -> None:
+    table = pd.read_csv(manifest.parent / "picks.csv", dtype=str).drop(columns=key)
+    rewrite_csv(manifest, "picks", table.to_csv(index=False).encode())
+    problem = f"Croissant {manifest}: picks.csv has no column {key!r}, by which its rows are known"
+    assert refused(manifest) == [(Code.CROISSANT, problem, None)]
+    rewrite_csv(manifest, "picks", b"url\n")
+    assert scanned(manifest).table("picks").empty, "nothing is lost of what has no rows"
+
+
+def test_blank_rows_and_lines_are_left_out_and_told(manifest: Path) -> None:
+    rewrite_csv(manifest, "runs", b"name,portal_run_id,split\nTS_001,,train\n,,\n\n0042,,\nNA,,\n,7,val\n")
+    inventory = scanned(manifest)
+    assert inventory.table("runs")["name"].tolist() == ["0042", "NA", "TS_001"]
+    assert [d.message for d in inventory.diagnostics] == [
+        f"Croissant {manifest}: runs.csv: line 4 is empty",
+        f"Croissant {manifest}: runs.csv: rows 3 and 6 are without a name, left out",
+    ]
+    rewrite_csv(manifest, "runs", b"name,portal_run_id,split\nTS_001,,\n,,\n0042,,\n")
+    (told,) = scanned(manifest).diagnostics
+    assert told.message == f"Croissant {manifest}: runs.csv: row 3 is blank, left out"
+
+
+def test_rows_of_runs_that_are_not_listed_are_left_out_and_told_once(manifest: Path) -> None:
+    """copick does not see them either. They were once written as rows of a run that nobody lists."""
+    rewrite_csv(manifest, "runs", b"name,portal_run_id,split\n0042,,\n")
+    inventory = scanned(manifest)
+    left = {name: table["run"].tolist() for name, table in inventory.tables.items() if "run" in table}
+    assert {run for runs in left.values() for run in runs} == {"0042"}
+    (told,) = inventory.diagnostics
+    assert (told.code, told.severity) == (Code.CROISSANT, Severity.WARNING)
+    assert told.message == (
+        f"Croissant {manifest}: runs.csv does not list 'TS_001', and rows of it are left out: 1 in voxel_spacings.csv, "
+        "2 in tomograms.csv, 1 in picks.csv, 2 in segmentations.csv and 1 in instance_segmentations.csv"
+    )
+
+
+def test_of_runs_with_one_name_the_last_counts(manifest: Path) -> None:
+    rewrite_csv(manifest, "runs", b"name,portal_run_id,split\nTS_001,,train\n0042,,\nTS_001,,val\n")
+    from_copick = copick.from_croissant(str(manifest)).get_run("TS_001").split
+    inventory = scanned(manifest)
+    assert inventory.table("runs").values.tolist() == [["0042", "", ""], ["TS_001", "", from_copick]]
+    (told,) = inventory.diagnostics
+    assert told.message.endswith("runs.csv: 1 row repeats the key of a later row; the later one counts, as for copick")
+    assert told.notes == ("TS_001",)
+
+
+NAMES = st.sampled_from(["", "A", "B", "C"])
+RUNS = st.lists(st.tuples(NAMES, st.just("7"), st.sampled_from(["", "train", "val"])), max_size=5)
+PICKS = st.lists(st.tuples(NAMES, st.just("u"), NAMES, NAMES, st.floats(1, 9) | st.just(math.nan), NAMES), max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS, PICKS)
+def test_every_row_that_is_left_out_is_told(run_rows: list[tuple[Any, ...]], pick_rows: list[tuple[Any, ...]]) -> None:
+    """A reader that keeps nothing in mind, row by row."""
+    told, kept_runs, kept = 0, {}, {}
+    for run in run_rows:
+        told += not run[0] or run[0] in kept_runs
+        if run[0]:
+            kept_runs[run[0]] = run
+    known = set()
+    for row in pick_rows:
+        if not row[0] or row[:4] in known:
+            told += 1
+            continue
+        known.add(row[:4])
+        if row[0] in kept_runs:
+            kept[row[:4]] = row
+        else:
+            told += 1
+    columns = {name: RECORD_SETS[name].columns for name in ("runs", "picks")}
+    read = {name: tables.records(name) for name in RECORD_SETS} | {
+        name: tables.records(name, dict(zip(columns[name], zip(*rows, strict=True), strict=False)) if rows else {})
+        for name, rows in (("runs", run_rows), ("picks", pick_rows))
+    }
+    remarks = []
+    for name in read:
+        read[name], more = sifted(name, read[name])
+        remarks += more
+    read, more = without_strays(read)
+    assert set(read["runs"].itertuples(index=False, name=None)) == set(kept_runs.values())
+    assert list(read["picks"][list(RECORD_SETS["picks"].key)].itertuples(index=False, name=None)) == list(kept)
+    assert read["picks"]["url"].tolist() == [row[5] for row in kept.values()]
+    counted = sum(_rows_told(remark.message) for remark in [*remarks, *more])
+    assert counted == told
+
+
+def _rows_told(message: str) -> int:
+    """How many rows a remark speaks of."""
+    if " repeat" in message:
+        return int(message.split(": ")[1].split()[0])
+    if "does not list" in message:
+        return sum(map(int, re.findall(r"(\d+) in \w+\.csv", message)))
+    return len(re.findall(r"\d+", message))
 
 
 def test_a_csv_elsewhere_is_read_where_the_manifest_says(tmp_path: Path, manifest: Path) -> None:

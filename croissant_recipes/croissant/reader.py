@@ -19,7 +19,8 @@ import pandas as pd
 from croissant_recipes import intake, tables
 from croissant_recipes.access import NotThereError, open_filesystem, read_bytes, read_in, reading
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant.serialize import read_csv
+from croissant_recipes.croissant.serialize import empty_lines, read_csv
+from croissant_recipes.croissant.sifting import Remark, sifted, without_strays
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
 from croissant_recipes.journal import staged_view
 from croissant_recipes.location import Location
@@ -30,7 +31,6 @@ _WAITS = (0.05, 0.1, 0.2, 0.4)
 """Seconds between readings of a Croissant whose files do not fit each other: a build may be replacing them."""
 
 _NO_SUCH = (403, 404, 410)
-_SHOWN_KEYS = 3
 _JOBS = 8
 
 
@@ -238,8 +238,12 @@ def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
             table, unknown = read_csv(data[name][0], name)
         except ValueError as error:
             raise _refused(files.location, str(error), None) from None
-        found[name], twice = _first_of_each_key(name, table)
-        diagnostics += _remarks(files.location, RECORD_SETS[name], unknown, twice)
+        found[name], remarks = sifted(name, table)
+        others = _columns_left_out(RECORD_SETS[name], unknown, manifest)
+        remarks = [*others, *_empty_lines(RECORD_SETS[name], data[name][0]), *remarks]
+        diagnostics += [_left_out(files.location, remark) for remark in remarks]
+    found, strays = without_strays(found)
+    diagnostics += [_left_out(files.location, remark) for remark in strays]
     base = _base(manifest, files.location)
     digest = sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
     return StoredCroissant(manifest, found, files.location, base, digest, files.is_staged, tuple(diagnostics))
@@ -297,29 +301,29 @@ def _csv(files: _Files, listed: tuple[str, Mapping[str, Any]]) -> tuple[bytes, s
     return data, checksum
 
 
-def _first_of_each_key(name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table with each key once, and the keys of the rows left out."""
-    key = list(RECORD_SETS[name].key)
-    first = tables.first_of_each(table, key)
-    if first.all():
-        return table, table.loc[:, key].head(0)
-    return table[first].reset_index(drop=True), table.loc[~first, key]
+def _columns_left_out(record_set: RecordSet, unknown: tuple[str, ...], manifest: Mapping[str, Any]) -> Iterator[Remark]:
+    """Of columns that are not copick's, in the CSV or only in the manifest."""
+    declared = next((e for e in _entries(manifest, "recordSet") if e.get("@id") == record_set.id), {})
+    ids = [str(e.get("@id", "")) for e in _entries(declared, "field")]
+    names = [i.removeprefix(f"{record_set.id}/") for i in ids if i.startswith(f"{record_set.id}/")]
+    others = list(dict.fromkeys([*unknown, *(n for n in names if n not in record_set.columns)]))
+    if others:
+        columns = "a column" if len(others) == 1 else "columns"
+        message = f"{record_set.csv_name} has {columns} that copick does not know, left out: {listing(others)}"
+        yield Remark(message, hint="keep them in a record set of their own: copick drops them when it first writes")
 
 
-def _remarks(
-    location: Location, record_set: RecordSet, unknown: tuple[str, ...], twice: pd.DataFrame
-) -> Iterator[Diagnostic]:
-    where = f"Croissant {location}: {record_set.csv_name}"
-    if unknown:
-        columns = "a column" if len(unknown) == 1 else "columns"
-        message = f"{where} has {columns} that copick does not know, left out: {listing(unknown)}"
-        yield Diagnostic(Code.CROISSANT, message, Severity.WARNING)
-    if len(twice):
-        rows = f"{len(twice)} rows repeat keys" if len(twice) > 1 else "1 row repeats the key"
-        shown = tuple(", ".join(map(str, row)) for row in twice.head(_SHOWN_KEYS).itertuples(index=False))
-        more = (f"and {len(twice) - len(shown)} more",) if len(twice) > len(shown) else ()
-        message = f"{where}: {rows} of an earlier row; the earlier one counts, as for copick"
-        yield Diagnostic(Code.CROISSANT, message, Severity.WARNING, notes=(*shown, *more))
+def _empty_lines(record_set: RecordSet, data: bytes) -> Iterator[Remark]:
+    lines = [str(n) for n in empty_lines(data)]
+    if lines:
+        where = f"line {lines[0]} is" if len(lines) == 1 else f"{len(lines)} lines are"
+        more = "" if len(lines) == 1 else f", the first of them line {lines[0]}"
+        yield Remark(f"{record_set.csv_name}: {where} empty{more}")
+
+
+def _left_out(location: Location, remark: Remark) -> Diagnostic:
+    message = f"Croissant {location}: {remark.message}"
+    return Diagnostic(Code.CROISSANT, message, Severity.WARNING, remark.hint, notes=remark.notes)
 
 
 def _base(manifest: Mapping[str, Any], location: Location) -> Location:

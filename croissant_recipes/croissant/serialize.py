@@ -6,8 +6,10 @@ and written in one.
 
 from __future__ import annotations
 
+import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
@@ -21,6 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from croissant_recipes import tables
+from croissant_recipes.diagnostics import listing
 from croissant_recipes.schema import RECORD_SETS, RecordSet
 
 _ROWS_AT_A_TIME = 65_536
@@ -93,12 +96,17 @@ def read_csv(data: bytes, record_set: str) -> tuple[pd.DataFrame, tuple[str, ...
     lacks are empty (floats NaN, flags false).
 
     Raises:
-        ValueError: If the CSV is malformed, names a column twice, has a row that is not as long as its header, a voxel
-            size that is no finite number or a flag that is neither true nor false. Rows in the message count from 1,
-            header included.
+        ValueError: If the CSV is malformed, names a column twice, has rows but not the columns of their key, a row that
+            is not as long as its header, a voxel size that is no finite number or a flag that is neither true nor
+            false. Rows in the message count from 1, header included.
     """
     schema = RECORD_SETS[record_set]
     found = _all_text(data, schema)
+    # Flags came late: without their column they are false.
+    lacking = [c for c in schema.key if c not in found.column_names and c not in schema.booleans]
+    if lacking and found.num_rows:
+        what = "column" if len(lacking) == 1 else "columns"
+        raise ValueError(f"{schema.csv_name} has no {what} {listing(lacking)}, by which its rows are known")
     columns: dict[str, Any] = {}
     for column in schema.columns:
         if column not in found.column_names:
@@ -110,6 +118,18 @@ def read_csv(data: bytes, record_set: str) -> tuple[pd.DataFrame, tuple[str, ...
         else:
             columns[column] = found[column].combine_chunks().to_pandas()
     return tables.records(record_set, columns), tuple(c for c in found.column_names if c not in columns)
+
+
+def empty_lines(data: bytes) -> list[int]:
+    """The numbers of lines, from 1, in which there is nothing, not even a comma; every reader passes over them."""
+    # Hardly any CSV has one, and to look for them record by record takes longer than to read it.
+    if not re.search(rb"\A[\r\n]|\n\r?\n|\r\r", data):
+        return []
+    lines = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
+    try:
+        return [lines.line_num for cells in lines if not cells]
+    except csv.Error:  # a cell longer than it takes, which Arrow does
+        return []
 
 
 def _nothing(schema: RecordSet, column: str) -> object:
