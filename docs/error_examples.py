@@ -126,6 +126,7 @@ EXAMPLES = {
         (("splits:\n", "splits:\n  file: folds.csv\n"),),
         prepare=_write("folds.csv", "split,run\ntrain,TS_003\ntrain,TS_004\n"),
     ),
+    "CR220": _edit("val: [", "tset: ["),
     "CR301": _planned("sample/filesystem.json", "sample/config.json"),
     "CR302": _planned(
         "sample/filesystem.json", "sample/bad.json", prepare=_write("sample/bad.json", '{"config_type": "filesystm"}')

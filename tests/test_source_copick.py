@@ -608,6 +608,15 @@ BAD_CONFIGS: Mapping[str, tuple[str, list[tuple[str, str | None]]]] = {
         ],
     ),
     "no object": ("[]", [("it is no JSON object", "a copick config holds pickable_objects and overlay_root")]),
+    "a Croissant": (
+        json.dumps({"@context": {}, "@type": "sc:Dataset", "copick:config": {}}),
+        [
+            (
+                "it is a Croissant, and no copick config",
+                "a Croissant is another kind of source: write `croissant: {url: …}` instead of `copick: {config: …}`",
+            )
+        ],
+    ),
     "no keys": ("{}", [("pickable_objects is missing", None), ("overlay_root is missing", None)]),
     "wrong type": (
         '{"config_type": "filesytem"}',

@@ -491,6 +491,11 @@ def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
             "name the metadata.json of a Croissant that copick or croissant-recipe wrote",
         ),
         (
+            '{"pickable_objects": [], "overlay_root": "."}',
+            "it is a copick config, and no Croissant",
+            "a copick project is another kind of source: write `copick: {config: …}` instead of `croissant: {url: …}`",
+        ),
+        (
             '{"copick:config": "{}"}',
             "its copick:config is no object with a list of pickable_objects",
             "write it anew with copick or croissant-recipe; mlcroissant's own writer makes it a text",

@@ -255,6 +255,11 @@ def _manifest(location: Location, content: bytes) -> Mapping[str, Any]:
     except ValueError as error:
         hint = "write it anew with copick or croissant-recipe, or get it whole"
         raise _refused(location, str(error), hint) from None
+    if isinstance(document, dict) and "pickable_objects" in document and "@context" not in document:
+        hint = (
+            "a copick project is another kind of source: write `copick: {config: …}` instead of `croissant: {url: …}`"
+        )
+        raise _refused(location, "it is a copick config, and no Croissant", hint)
     if not isinstance(document, dict) or not ("copick:config" in document or any(_ids(document, "recordSet"))):
         hint = "name the metadata.json of a Croissant that copick or croissant-recipe wrote"
         raise _refused(location, "it has neither copick:config nor a record set of copick", hint)

@@ -15,9 +15,10 @@ from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, Spl
 from croissant_recipes.language.loading import Draft
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.location import is_url
-from croissant_recipes.schema import unreadable_split
+from croissant_recipes.schema import STANDARD_SPLITS, unreadable_split
 
 _COLUMNS = ("split", "run")
+_COMPARED = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def check(draft: Draft, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, 
         found += _replaced(draft, rows)
         rows = tuple(row for row in rows if row.split not in splits.assign)
     found += _twice([*of_layers, *assign], rows)
+    found += _misspelt(draft, rows)
     if splits.random is not None:
         for name in splits.random.ratios:
             found += _check_name(name, document.key_span("splits", "random", "ratios", name))
@@ -104,6 +106,45 @@ def _check_name(name: str, span: Span) -> list[Diagnostic]:
     hint = f"call it 'fold-{name.strip()}'" if taken_for == "a number" else "call it something else, such as `holdout`"
     message = f"split name {name!r} reads as {taken_for}, and copick cannot open a Croissant that has it"
     return [Diagnostic(Code.SPLIT_NAME, message, span=span, hint=hint)]
+
+
+def _misspelt(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic]:
+    """Split names that are a slip away from one that everybody knows, or from another of the recipe."""
+    document, splits = draft.document, draft.splits
+    named = [(name, document.key_span("splits", "assign", name)) for name in splits.assign]
+    if splits.random is not None:
+        named += [(name, document.key_span("splits", "random", "ratios", name)) for name in splits.random.ratios]
+    for i, layer in enumerate(draft.layers):
+        named += [(name, document.key_span("layers", i, "split", name)) for name in (layer.split if layer else ())]
+    named += [(row.split, row.span) for row in rows]
+    first: dict[str, Span] = {}
+    for name, span in named:
+        first.setdefault(name, span)
+    earlier: list[str] = []
+    for name, span in first.items():
+        standard = () if name.casefold() in STANDARD_SPLITS else STANDARD_SPLITS
+        near = [n for n in (*standard, *earlier) if _is_slip(name, n)]
+        if near:
+            message = f"split name {name!r} is nearly {near[0]!r}"
+            hint = f"write {near[0]!r}, or a name less like it if another split is meant"
+            yield Diagnostic(Code.SPLIT_LIKE_ANOTHER, message, Severity.WARNING, hint, span)
+        elif len(earlier) < _COMPARED:
+            # Whoever has more names did not write them by hand.
+            earlier.append(name)
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    """Whether a name is another one with two neighbouring letters exchanged, or a letter more or less inside, or
+    other capitals. A letter more at the end or another one in its place may well tell two splits apart."""
+    a, b = name.casefold(), meant.casefold()
+    if a == b:
+        return name != meant
+    if len(a) == len(b):
+        i = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
+        return a[:i] + a[i : i + 2][::-1] + a[i + 2 :] == b
+    short, long = sorted((a, b), key=len)
+    inside = (i for i in range(len(long) - 1) if long[i].isalpha())
+    return len(short) > 2 and any(long[:i] + long[i + 1 :] == short for i in inside)
 
 
 def _replaced(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic]:

@@ -83,6 +83,9 @@ def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
         raise unread.refuse([(str(error), "write it anew as JSON, as copick takes it")]) from None
     if not isinstance(values, dict):
         raise unread.refuse([("it is no JSON object", "a copick config holds pickable_objects and overlay_root")])
+    if "@context" in values and "config_type" not in values:
+        hint = "a Croissant is another kind of source: write `croissant: {url: …}` instead of `copick: {config: …}`"
+        raise unread.refuse([("it is a Croissant, and no copick config", hint)])
     # As copick takes it.
     return ProjectConfig(source, location, str(values.get("config_type", "filesystem")), values)
 
