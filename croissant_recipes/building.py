@@ -10,7 +10,7 @@ from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
-from croissant_recipes.croissant import build_record, diff, drift
+from croissant_recipes.croissant import build_record, diff, drift, drift_notes
 from croissant_recipes.croissant.build_record import Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
@@ -110,11 +110,12 @@ def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tu
     if options.on_drift == "discard":
         return content, []
     found = drift.drift(there, output.place)
+    found = drift.unlike(found, there, content) if found else found
     if not found:
         return content, []
     if options.on_drift == "keep":
         return drift.keep_drift(content, there, found), []
-    return content, [drift.drift_diagnostic(found, output.place)]
+    return content, [drift_notes.stopping(found, there, content, output.place)]
 
 
 def _origin(plan: Plan, output: Output) -> Origin:

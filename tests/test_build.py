@@ -336,8 +336,9 @@ def test_rows_that_copick_added_stop_a_build_and_are_shown(lab: Lab, open_with: 
 
 
 def drifted(lab: Lab, change: Callable[[Any], object]) -> tuple[str, ...]:
-    """What a build says after a change through copick."""
-    lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
+    """What a build says after a change through copick of what the recipe does not look for."""
+    layer = "{export: lab, runs: 'TS_[1-3]', picks: 'ribosome:alice', segmentations: 'membrane', others: include}"
+    lab.write("recipe.yaml", f"  - {layer}\n")
     lab.build()
     change(from_croissant(str(lab.manifest)))
     (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
@@ -345,7 +346,10 @@ def drifted(lab: Lab, change: Callable[[Any], object]) -> tuple[str, ...]:
 
 
 def test_a_split_is_drift(lab: Lab) -> None:
-    assert drifted(lab, lambda root: root.set_splits({"train": ["TS_1", "TS_3"]})) == ("~ runs: TS_1", "~ runs: TS_3")
+    assert drifted(lab, lambda root: root.set_splits({"train": ["TS_1", "TS_3"]})) == (
+        "~ runs: TS_1: split nothing -> train",
+        "~ runs: TS_3: split nothing -> train",
+    )
 
 
 def test_a_new_run_tomogram_and_segmentation_are_drift(lab: Lab) -> None:
@@ -387,11 +391,80 @@ def test_edited_metadata_and_objects_are_drift(lab: Lab) -> None:
     lab.build()
     lab.edit_manifest(lambda d: d.update(description="By hand."))
     (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
-    assert told.notes == ("~ metadata.json: description",)
+    assert told.notes == ("~ metadata.json: description: Rows of a test. -> By hand.",)
     lab.build(on_drift="discard")
     lab.edit_manifest(lambda d: d["copick:config"]["pickable_objects"][0].update(label=42))
     (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
-    assert told.notes == ("~ metadata.json: object ribosome",)
+    assert told.notes == ("~ metadata.json: object ribosome: label 1 -> 42",)
+
+
+def test_values_that_the_recipe_changes_meanwhile_are_not_taken_for_what_was_written(lab: Lab) -> None:
+    lab.build()
+    root = from_croissant(str(lab.manifest))
+    root.set_splits({"train": ["TS_1", "TS_3"]})
+    lab.edit_manifest(lambda d: d.update(description="By hand."))
+    more = "splits: {assign: {val: TS_1}}\n"
+    lab.write("recipe.yaml", "  - {export: lab, runs: [TS_1, TS_2]}\n", more=more, description="Others.")
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    assert told.notes == (
+        "~ runs: TS_1: split train, and the recipe says val now",
+        "~ runs: TS_3 (the recipe has this row no more)",
+        "~ metadata.json: description: By hand., and the recipe says Others. now",
+    )
+
+
+def test_what_the_recipe_changes_in_the_same_way_is_no_drift(lab: Lab) -> None:
+    lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
+    lab.build()
+    lab.remove_row()
+    root = from_croissant(str(lab.manifest))
+    root.set_splits({"train": ["TS_1"], "val": ["TS_3"]})
+    for run in ("TS_1", "TS_3"):
+        url = f"ExperimentRuns/{run}/Picks/tool_0_vlp.json"
+        sha256 = hashlib.sha256((lab.project.root / url).read_bytes()).hexdigest()
+        key = {"run": run, "user_id": "tool", "session_id": "0", "object_name": "vlp"}
+        root.index.add_row("copick/picks", {**key, "url": url, "sha256": sha256})
+
+    def change(document: dict[str, Any]) -> None:
+        document["description"] = "By hand."
+        document["copick:config"]["pickable_objects"][0]["radius"] = 150.0
+
+    lab.edit_manifest(change)
+    layers = (
+        "  - {export: lab, runs: [TS_1, TS_3], picks: ['ribosome:alice', vlp]}\n"
+        "  - {append: lab, runs: TS_2, picks: none}\n"
+    )
+    more = "objects: {ribosome: {radius: 150}}\nsplits: {assign: {train: TS_1"
+    lab.write("recipe.yaml", layers, more=more + "}}\n", description="By hand.")
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    assert told.notes == ("~ runs: TS_3: split nothing -> val",), "all else is what the recipe says"
+    lab.write("recipe.yaml", layers, more=more + ", val: TS_3}}\n", description="By hand.")
+    assert lab.build().written
+    assert set(lab.rows("picks")) == {
+        *(RIBOSOMES[0], RIBOSOMES[2]),
+        *((run, "tool", "0", "vlp") for run in ("TS_1", "TS_3")),
+    }
+    assert lab.build().report.verdict == "up to date"
+
+
+@pytest.mark.parametrize("name", ["runs", "voxel_spacings", "picks", "meshes", "objects"])
+@pytest.mark.parametrize("parquet", [False, True])
+def test_a_record_set_whose_last_row_somebody_deleted(lab: Lab, name: str, parquet: bool) -> None:
+    lab.recipe.write_text(lab.recipe.read_text().replace("base_url", f"parquet: {str(parquet).lower()}, base_url"))
+    lab.build()
+    before = lab.rows(name)
+    root = from_croissant(str(lab.manifest))
+    with root.batch():
+        for row in before:
+            root.index.remove_row(f"copick/{name}", dict(zip(RECORD_SETS[name].key, row, strict=True)))
+    assert lab.rows(name) == []
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    assert told.notes == tuple(f"- {name}: {', '.join(map(str, row))}" for row in before)
+    assert lab.build(on_drift="keep").written
+    assert lab.rows(name) == []
+    assert list(from_croissant(str(lab.manifest)).index.rows(name)) == []
+    assert lab.build(on_drift="discard").written
+    assert lab.rows(name) == before
 
 
 def test_a_file_written_anew_with_the_same_rows_is_no_drift(lab: Lab) -> None:
@@ -634,6 +707,7 @@ def test_what_another_recipe_built_is_not_overwritten(lab: Lab, record: Callable
 
 
 def test_force_does_not_lose_what_was_added_to_another_recipes_croissant(lab: Lab) -> None:
+    lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
     lab.build()
     lab.add_picks()
     renamed(lab)
@@ -991,7 +1065,8 @@ def test_no_config_is_emitted_when_nothing_is_written(lab: Lab) -> None:
 
 
 def test_mode_a_in_the_projects_own_folder(lab: Lab) -> None:
-    """A relocatable Croissant lies in the project: what copick adds is a file of the source too, and is drift still."""
+    """A relocatable Croissant lies in the project: what copick adds is a file of the source too, and no drift where
+    the recipe takes it."""
     start = lab.recipe.read_text().split("sources:")[0].split("name: lab\n", 1)[1]
     start = start.replace(f'project_root: out, base_url: "file://{lab.project.root}"', "project_root: lab/project")
     lab.write("recipe.yaml", "  - {export: lab, picks: [ribosome]}\n", start=start)
@@ -1000,10 +1075,13 @@ def test_mode_a_in_the_projects_own_folder(lab: Lab) -> None:
     assert lab.build().written
     assert "copick:baseUrl" not in lab.document()
     lab.add_picks()
-    assert with_code(lab.build().diagnostics, Code.DRIFT)
-    assert lab.build(on_drift="discard").written
-    assert ADDED in lab.rows("picks"), "the recipe's own selection has it"
     assert lab.build().written
+    assert ADDED in lab.rows("picks")
+    lab.write("recipe.yaml", "  - {export: lab, picks: 'ribosome:alice'}\n", start=start)
+    assert lab.build().written
+    assert ADDED not in lab.rows("picks"), "the recipe had it, and drops it"
+    lab.add_picks("10")
+    assert with_code(lab.build().diagnostics, Code.DRIFT), "the recipe never had this one"
 
 
 def test_changes_are_per_record(lab: Lab) -> None:

@@ -52,7 +52,7 @@ class Content:
         files: dict[str, bytes] = {}
         for name, record_set in RECORD_SETS.items():
             files[record_set.csv_name] = serialize.csv_bytes(name, self.tables[name])
-            if self.parquet and len(self.tables[name]):
+            if self.parquet and manifest.is_declared(name, len(self.tables[name])):
                 files[record_set.parquet_name] = serialize.parquet_bytes(name, self.tables[name])
         files[METADATA] = manifest.build_manifest(
             dataset=self.dataset,

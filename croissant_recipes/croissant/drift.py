@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,8 +23,6 @@ from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
-
-_SHOWN = 10
 
 _OF_RUNS = {
     name: ("runs", "voxel_spacings") if r.artifact and ARTIFACTS[r.artifact].spaces else ("runs",)
@@ -74,10 +73,18 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
 
 @dataclass(frozen=True)
 class TableDrift:
-    """What others changed in one record set: rows that they added or changed, and keys of rows that they removed."""
+    """What others changed in one record set.
+
+    Attributes:
+        added: Rows that they added.
+        changed: Rows that they changed, as they are now.
+        written: The digests that these had when they were written.
+        removed: Keys of rows that they removed.
+    """
 
     added: pd.DataFrame
     changed: pd.DataFrame
+    written: pa.Array
     removed: pd.DataFrame
 
     def __bool__(self) -> bool:
@@ -151,34 +158,49 @@ def _table_drift(record_set: str, table: pd.DataFrame, rows: WrittenRows) -> Tab
     return TableDrift(
         tables.take(table, found.only_new),
         tables.take(table, found.new[changed]),
+        before.filter(pa.array(changed)),
         tables.take(written, found.only_old),
     )
 
 
-def drift_diagnostic(found: Drift, place: str) -> Diagnostic:
-    """What to tell of drift that nobody decided about."""
-    notes: list[str] = []
-    for name, changes in found.tables.items():
-        for sign, rows in (("+", changes.added), ("~", changes.changed), ("-", changes.removed)):
-            notes += _shown(name, sign, rows)
-    notes += [f"~ {METADATA}: object {name}" for name in found.objects]
-    notes += [f"~ {METADATA}: {build_record.CONFIG} {key}" for key in found.config]
-    notes += [f"~ {METADATA}: {key}" for key in found.metadata]
-    return Diagnostic(
-        Code.DRIFT,
-        f"{place} changed since it was built",
-        hint="keep these changes with --on-drift keep, or lose them with --on-drift discard",
-        notes=tuple(notes),
+def unlike(found: Drift, existing: Existing, planned: Content) -> Drift:
+    """The drift that a build of the plan would undo. What others changed and the recipe says now too is none."""
+    drifted = {n: _unlike_rows(n, changes, planned.tables[n]) for n, changes in found.tables.items()}
+    metadata = found.metadata
+    if metadata:
+        ours = build_record.metadata_of(json.loads(planned.files()[METADATA]))
+        metadata = _unlike_values(metadata, build_record.metadata_of(existing.manifest), ours)
+    ours, theirs = {build_record.CONFIG: planned.config}, existing.manifest
+    return Drift(
+        {name: changes for name, changes in drifted.items() if changes},
+        metadata,
+        _unlike_values(found.config, build_record.config_of(theirs), build_record.config_of(ours)),
+        _unlike_values(found.objects, build_record.objects_of(theirs), build_record.objects_of(ours)),
     )
 
 
-def _shown(name: str, sign: str, rows: pd.DataFrame) -> list[str]:
-    key = list(RECORD_SETS[name].key)
-    lines = [f"{sign} {name}: {', '.join(map(str, row))}" for row in rows[key].head(_SHOWN).itertuples(index=False)]
-    if len(rows) > _SHOWN:
-        more = len(rows) - _SHOWN
-        lines.append(f"{sign} {name}: {more} more row{'s' * (more > 1)}")
-    return lines
+def _unlike_rows(record_set: str, changes: TableDrift, planned: pd.DataFrame) -> TableDrift:
+    def unlike(theirs: pd.DataFrame) -> np.ndarray[Any, Any]:
+        at = tables.match(planned, theirs, RECORD_SETS[record_set].key)
+        ours = serialize.row_digests(record_set, tables.take(planned, at.old))
+        same = pc.equal(ours, serialize.row_digests(record_set, tables.take(theirs, at.new)))
+        differs = np.ones(len(theirs), dtype=np.bool_)
+        differs[at.new] = ~same.to_numpy(zero_copy_only=False).astype(np.bool_)
+        return differs
+
+    changed = unlike(changes.changed)
+    still = tables.match(planned, changes.removed, RECORD_SETS[record_set].key).new
+    return TableDrift(
+        changes.added[unlike(changes.added)].reset_index(drop=True),
+        changes.changed[changed].reset_index(drop=True),
+        changes.written.filter(pa.array(changed)),
+        tables.take(changes.removed, still),
+    )
+
+
+def _unlike_values(keys: Sequence[str], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
+    there, here = (build_record.digests_of({k: v[k] for k in keys if k in v}) for v in (theirs, ours))
+    return tuple(k for k in keys if there.get(k) != here.get(k))
 
 
 def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:

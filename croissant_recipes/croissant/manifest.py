@@ -122,6 +122,16 @@ def standard_split_url(name: str) -> str:
     return STANDARD_SPLITS.get(name.lower(), "")
 
 
+def is_declared(record_set: str, rows: int) -> bool:
+    """Whether a manifest lists a record set, given how many rows it has.
+
+    One without rows is left out: a record set must have a first record for dataset checkers to pass, and copick opens a
+    Croissant without it and declares it again with the first row it writes. Only ``runs`` is always there, because
+    copick puts a new CSV beside one that the manifest names.
+    """
+    return rows > 0 or record_set == "runs"
+
+
 def build_manifest(
     *,
     dataset: Mapping[str, Any] | None,
@@ -136,9 +146,7 @@ def build_manifest(
 ) -> bytes:
     """The text of ``metadata.json``; the same arguments give the same bytes.
 
-    A record set without rows, and its file object, are left out: a record set must have a first record for dataset
-    checkers to pass, and copick opens a Croissant without it and declares it again with the first row it writes. Only
-    ``runs`` is always there, because copick puts a new CSV beside one that the manifest names.
+    Record sets that are not declared (``is_declared``), and their file objects, are left out.
 
     Args:
         dataset: The recipe's dataset block, in snake_case. Exactly one of ``dataset`` and ``base`` is given.
@@ -164,7 +172,7 @@ def build_manifest(
     outline = {
         "dataset": dataset,
         "base": base,
-        "declared": [r.name for r in RECORD_SETS.values() if r.name == "runs" or rows.get(r.name, 0)],
+        "declared": [name for name in RECORD_SETS if is_declared(name, rows.get(name, 0))],
         "splits": list(splits),
         "parquet": parquet,
         "csv_base": csv_base,
