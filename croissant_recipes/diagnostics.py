@@ -148,9 +148,13 @@ def listing(names: Iterable[str], limit: int = 8) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
+NOTHING = "(none)"
+"""What messages say for a missing value."""
+
+
 def key_text(values: Iterable[object]) -> str:
     """The key of a row; what is missing in it is said, as a key may lack a part."""
-    return ", ".join("(none)" if v is None or v != v or v == "" else str(v) for v in values)
+    return ", ".join(NOTHING if v is None or v != v or v == "" else str(v) for v in values)
 
 
 def joined(parts: Sequence[str]) -> str:

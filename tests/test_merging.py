@@ -6,13 +6,15 @@ import random
 from pathlib import Path
 
 import pandas as pd
-from compiling import ROOT, artifacts, as_layers, inventory, plan, recipe, rows
+from compiling import ROOT, artifacts, as_layers, inventory, plan, recipe, rows, with_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from croissant_recipes import tables
+from croissant_recipes.codes import Code
 from croissant_recipes.compiler.layers import Fate
 from croissant_recipes.compiler.merging import Merged, merge
+from croissant_recipes.diagnostics import Severity
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 
 TWO_LAYERS = """\
@@ -44,6 +46,22 @@ def test_a_later_layer_replaces_the_fields_that_it_says() -> None:
     assert merged_runs(first, runs(("TS_1", "", "test"))) == {"TS_1": ("42", "test")}
     assert merged_runs(first, runs(("TS_1", "7", ""))) == {"TS_1": ("7", "train")}
     assert merged_runs(first, runs(("TS_1", "7", "")), runs(("TS_1", "", "val"))) == {"TS_1": ("7", "val")}
+
+
+def test_runs_of_the_portal_that_share_a_name_without_a_template_are_told(tmp_path: Path) -> None:
+    """Croissants have their names, and the portal may have given a run a new id: a warning, and the later id counts."""
+    first = inventory(runs=runs(("TS_1", "42", ""), ("TS_2", "43", ""), ("TS_3", "", "")))
+    second = inventory(runs=runs(("TS_1", "7", ""), ("TS_2", "43", ""), ("TS_3", "8", "")))
+    planned = plan(recipe(tmp_path, TWO_LAYERS), first, second)
+    (told,) = with_code(planned.diagnostics, Code.COLLISION)
+    assert told.severity is Severity.WARNING
+    assert told.message == (
+        "layer 2 (append other): one run is another run of the portal than in an earlier layer, under the same name"
+    )
+    assert told.notes == ("'TS_1' is portal run 42 in layer 1 (export lab), and 7 here",)
+    assert rows(planned, "runs", "name", "portal_run_id") == [("TS_1", "7"), ("TS_2", "43"), ("TS_3", "8")]
+    (told,) = with_code(plan(recipe(tmp_path, TWO_LAYERS), second, first).diagnostics, Code.COLLISION)
+    assert told.notes == ("'TS_1' is portal run 7 in layer 1 (export lab), and 42 here",), "an empty id is no other id"
 
 
 def test_runs_have_no_replacements() -> None:

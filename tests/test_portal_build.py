@@ -533,6 +533,44 @@ def test_run_names_that_two_datasets_share_are_a_collision_whose_hint_builds(ser
     assert len(built_rows(root)["runs"]) == len(TABLES["Run"])
 
 
+@pytest.mark.parametrize("apart", ["layers", "sources"])
+def test_run_names_that_two_layers_share_are_a_collision_too(apart: str, server: Server, tmp_path: Path) -> None:
+    """The datasets' runs of one name would become one run, with the annotations of both."""
+
+    def recipe(run_name: str) -> Path:
+        layers: list[Layer] = [
+            {"others": "exclude", "run_name": run_name, "runs": sorted(runs[dataset])} for dataset in (10000, 10440)
+        ]
+        path = write(tmp_path, server.url, *layers)
+        if apart == "sources":
+            document = yaml.safe_load(path.read_text())
+            document["sources"]["second"] = {"portal": {"datasets": [10440], "url": server.url}}
+            document["layers"][1]["append"] = "second"
+            path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    runs: dict[int, set[str]] = {}
+    names: dict[int, set[str]] = {}
+    for row in TABLES["Run"]:
+        runs.setdefault(row["datasetId"], set()).add(str(row["id"]))
+        names.setdefault(row["datasetId"], set()).add(row["name"])
+    shared = sorted(names[10000] & names[10440])
+    code, found = refused(recipe("{name}"))
+    assert code is ExitCode.BLOCKED, found
+    (told,) = found
+    second = "cdp" if apart == "layers" else "second"
+    n = len(shared)
+    runs_are = "one run is another run" if n == 1 else f"{n} runs are other runs"
+    assert told.message == (
+        f"layer 2 (append {second}): {runs_are} of the portal than in an earlier layer, under the same name"
+    )
+    assert [note.split("'")[1] for note in told.notes[:2]] == shared[:2]
+    assert told.notes[0].split(" is portal run ")[1].split()[0] in runs[10000]
+    template = (told.hint or "").partition('"')[2].rstrip('"')
+    (root,) = build(recipe(template))
+    assert len(built_rows(root)["runs"]) == len(runs[10000]) + len(runs[10440])
+
+
 def test_runs_answer_to_their_id_and_to_their_portal_name(server: Server, tmp_path: Path) -> None:
     ids = {row["name"]: row for row in TABLES["Run"] if row["datasetId"] == 10440}
     chosen = ["TS_0001", str(ids["TS_0002"]["id"])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +10,13 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.diagnostics import NOTHING, Diagnostic, Severity
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.tables import LINEAGE
 
 _SHOWN = 3
+_TELL_RUNS_APART = 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
 _HIDDEN = frozenset({"root", "run_alias", "portal_id", "sha256", *LINEAGE})
 
 
@@ -106,10 +107,51 @@ def diagnostic(
     )
 
 
+def between_layers(layers: Iterable[tuple[LayerSpec, pd.DataFrame]]) -> Iterator[Diagnostic]:
+    """What to tell of runs of the portal that different layers call by one name: they would become one run with the
+    data of both. Where a template made the name it can tell them apart; other sources have their names, and the portal
+    may have given a run a new id.
+
+    Args:
+        layers: Each layer and its runs, in order.
+    """
+    known: dict[str, tuple[str, LayerSpec]] = {}
+    for spec, runs in layers:
+        of_portal = runs[runs["portal_run_id"] != ""]
+        found = dict(zip(of_portal["name"], of_portal["portal_run_id"], strict=True))
+        clashes = [name for name, id_ in found.items() if known.get(name, (id_,))[0] != id_]
+        if clashes:
+            earlier = {name: known[name] for name in clashes}
+            yield _clash(spec, {name: found[name] for name in clashes}, earlier)
+        known |= {name: (id_, spec) for name, id_ in found.items()}
+
+
+def _clash(spec: LayerSpec, ids: Mapping[str, str], earlier: Mapping[str, tuple[str, LayerSpec]]) -> Diagnostic:
+    names = sorted(ids)
+    notes = [
+        f"{name!r} is portal run {earlier[name][0]} in {earlier[name][1].label}, and {ids[name]} here"
+        for name in names[:_SHOWN]
+    ]
+    if len(names) > _SHOWN:
+        notes.append(f"and {len(names) - _SHOWN} more runs")
+    named = spec.run_name is not None or any(other.run_name is not None for _, other in earlier.values())
+    runs = "one run is another run" if len(names) == 1 else f"{len(names)} runs are other runs"
+    return Diagnostic(
+        Code.COLLISION,
+        f"{spec.label}: {runs} of the portal than in an earlier layer, under the same name",
+        Severity.ERROR if named else Severity.WARNING,
+        hint=_TELL_RUNS_APART
+        if named
+        else "the id of the later layer counts; leave out with `runs:` what is not one run",
+        span=spec.filters["runs"].span or spec.span,
+        notes=tuple(notes),
+    )
+
+
 def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
     choose = "choose with `on_collision: first` or `on_collision: last`"
     if artifact == "runs":
-        return 'let run_name tell the runs apart, such as "{name}-{dataset_id}"'
+        return _TELL_RUNS_APART
     if "session_id" in ARTIFACTS[artifact].portal_names and spec.session_id is not None:
         return f"add {{annotation_file_id}} to session_id to keep both, or {choose}"
     targets = [n.new for n in (*spec.rename_objects, *spec.rename_tomo_types)]
@@ -134,4 +176,6 @@ def _label(column: str) -> str:
 
 
 def _text(value: object) -> str:
+    if value in ("", None) or value != value:
+        return NOTHING
     return f"{value:g}" if isinstance(value, float) else repr(value) if isinstance(value, str) else str(value)

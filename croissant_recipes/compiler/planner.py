@@ -18,7 +18,7 @@ from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Merged
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.croissant.content import Content
-from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order, key_text
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
@@ -209,6 +209,7 @@ def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic
         for artifact, found in collisions.undecided(layer.collisions).items():
             names = authors.get(layer.spec.source, {}).get(artifact, {})
             yield collisions.diagnostic(layer.spec, artifact, found, names)
+    yield from collisions.between_layers((layer.spec, layer.tables["runs"]) for layer in resolution.layers.values())
 
 
 def _replacements(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -216,7 +217,7 @@ def _replacements(resolution: Resolution) -> Iterator[Diagnostic]:
     for replaced in resolution.merged.replacements():
         spec, earlier = resolution.layers[replaced.later].spec, resolution.layers[replaced.earlier].spec
         n = len(replaced.keys)
-        keys = [", ".join(map(str, key)) for key in replaced.keys[:_SHOWN]]
+        keys = [key_text(key) for key in replaced.keys[:_SHOWN]]
         if n > _SHOWN:
             keys.append(f"and {n - _SHOWN} more")
         yield Diagnostic(

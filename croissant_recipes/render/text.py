@@ -8,6 +8,7 @@ from typing import Any
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
+from croissant_recipes.diagnostics import key_text
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -60,7 +61,7 @@ def _layer(layer: LayerReport, report: Report, *, verbose: bool) -> Iterator[str
     if len(layer.run_names) > 3 and not verbose:
         yield f"  and {count(len(layer.run_names) - 3, 'more run')}"
     for c in layer.collisions:
-        key = ", ".join(str(v) for v in c.key.values())
+        key = key_text(c.key.values())
         chosen = "not resolved" if c.kept is None else f"row {c.kept + 1} of {len(c.rows)} kept"
         yield f"  collision in {c.artifact}: {key} ({chosen})"
     for replacement in layer.replaces:
@@ -75,7 +76,7 @@ def _replacement(replacement: Replacement, report: Report, *, verbose: bool) -> 
     earlier = (report.labels or {})[replacement.earlier]
     yield f"  replaces {_of(len(replacement.keys), replacement.artifact)} of {earlier}"
     for key in replacement.keys[: None if verbose else 3]:
-        yield f"    {', '.join(map(str, key))}"
+        yield f"    {key_text(key)}"
     if len(replacement.keys) > 3 and not verbose:
         yield f"    and {len(replacement.keys) - 3:,} more"
 
@@ -117,12 +118,12 @@ def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
     limit = None if verbose else _ROWS_SHOWN
     for sign, found in (("+", table.added), ("-", table.removed)):
         for row in diff.rows(found, limit):
-            yield f"    {sign} {', '.join(str(row[k]) for k in key)}"
+            yield f"    {sign} {key_text(row[k] for k in key)}"
         if limit is not None and len(found) > limit:
             yield f"    {sign} and {count(len(found) - limit, 'more row')}"
     for changed in table.changed(limit):
         fields = "; ".join(f"{c} {_short(old)} -> {_short(new)}" for c, (old, new) in changed.fields.items())
-        yield f"    ~ {', '.join(str(v) for v in changed.key.values())}: {fields}"
+        yield f"    ~ {key_text(changed.key.values())}: {fields}"
     if limit is not None and len(table.after) > limit:
         yield f"    ~ and {count(len(table.after) - limit, 'more row')}"
 
