@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -109,6 +110,15 @@ def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("HOME", str(home))
     patch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     patch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What is imported and collected by now stays to the end: a million objects that every collection would walk.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    # Nor need what a test writes outlive the machine.
+    os.fsync = lambda _: None
 
 
 @pytest.fixture(scope="session", autouse=True)

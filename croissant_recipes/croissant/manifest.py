@@ -176,17 +176,16 @@ def build_manifest(
         "splits": list(splits),
         "parquet": parquet,
         "csv_base": csv_base,
-        "config": dict(config),
     }
     described = json.loads(_described(json.dumps(outline, ensure_ascii=False)))
-    config_of, distribution = described.pop("copick:config"), described.pop("distribution")
+    distribution = described.pop("distribution")
     for file_object in distribution:
         entry = files[file_object["name"]]
         file_object |= {"contentSize": f"{entry.size} B", "sha256": entry.sha256}
     document = {
         **{key: value for key, value in described.items() if key != "recordSet"},
         **({"copick:baseUrl": base_url} if base_url else {}),
-        "copick:config": config_of,
+        "copick:config": dict(config),
         "distribution": distribution,
         "recordSet": described["recordSet"],
     }
@@ -195,9 +194,9 @@ def build_manifest(
 
 @lru_cache(maxsize=32)
 def _described(outline: str) -> str:
-    """The manifest, as JSON, but for what other rows or another place change: sizes and digests of files, and
-    ``copick:baseUrl``. mlcroissant takes longer to make and to check it than all else in a small build together, so it
-    does so once for each outline, which is JSON too."""
+    """The manifest, as JSON, but for what other rows or another place change: sizes and digests of files, and copick's
+    own keys, of which ``copick:config`` is a JSON literal that nobody else looks into. mlcroissant takes longer to make
+    and to check it than all else in a small build together, so it does so once for each outline, which is JSON too."""
     given = json.loads(outline)
     dataset, base, splits, parquet = given["dataset"], given["base"], given["splits"], given["parquet"]
     declared = [RECORD_SETS[name] for name in given["declared"]]
@@ -208,7 +207,6 @@ def _described(outline: str) -> str:
         record_sets.append(_splits(ctx, splits))
     document = {
         **(_from_base(ctx, base) if base is not None else _from_dataset(ctx, dataset or {}, distribution, record_sets)),
-        "copick:config": given["config"],
         "distribution": [node.to_json() for node in distribution],
         "recordSet": [_record_set_json(node) for node in record_sets],
     }
