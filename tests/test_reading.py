@@ -95,7 +95,7 @@ NASTY = ["0042", "NA", "1e5", " 5", "null", "True", "1001", 'a "b", c', "naïve\
 def state(root: CopickRootMLC) -> dict[str, Any]:
     """Everything that copick's root and its index keep, in comparable form."""
     index = {f.name: getattr(root.index, f.name) for f in dataclasses.fields(root.index) if f.name != "_write_lock"}
-    for ours in ("by_run", "by_place", "places", "location", "fs_args"):
+    for ours in ("by_run", "by_place", "places", "location", "fs_args", "changes", "stored_version", "made"):
         index.pop(ours, None)
     kept = {k: v for k, v in vars(root).items() if k not in ("index", "fs_overlay", "_new", "_given")}
     kept["config"] = root.config.model_dump()

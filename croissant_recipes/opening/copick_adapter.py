@@ -10,10 +10,11 @@ lowest and the newest copick that ``pyproject.toml`` allows (``make copick-versi
 from __future__ import annotations
 
 import json
+import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from copick.impl import mlcroissant as _impl
@@ -56,6 +57,8 @@ PRIVATE_NAMES: Mapping[str, str] = {
     "impl.mlcroissant.CroissantIndex._get_list_for": "self, recordset_id",
     "impl.mlcroissant.CroissantIndex._load_records": "self",
     "impl.mlcroissant.CroissantIndex._declare_recordset": "self, recordset_id",
+    "impl.mlcroissant.CroissantIndex._commit_locked": "self",
+    "impl.mlcroissant.CroissantIndex._atomic_write_bytes": "self, path, data",
     "impl.mlcroissant.CopickRootMLC._run_factory": "self",
     "impl.mlcroissant.CopickRootMLC._object_factory": "self",
     "impl.mlcroissant.CopickRootMLC._assert_writable": "self",
@@ -131,12 +134,25 @@ def picks_of(data: bytes, row: Row | None, url: str, names: Mapping[str, str]) -
 class AdaptedIndex(CroissantIndex):
     """copick's index of a Croissant."""
 
+    made: dict[str, bytes] = field(default_factory=dict)
+
     def read(self) -> None:
         """Hook: read manifest and rows anew."""
         raise NotImplementedError
 
     def declared(self, record_set: str) -> None:
         """Hook: a record set was declared in the manifest, since its CSV is about to be written."""
+
+    def write_changes(self) -> None:
+        """Hook: write what was changed."""
+        raise NotImplementedError
+
+    def changed_files(self) -> dict[str, bytes]:
+        """What copick writes of that, by file name, the manifest last. It is then taken for written."""
+        made: dict[str, bytes] = {}
+        self.made = made
+        super()._commit_locked()
+        return made
 
     def rows(self, record_set: str) -> Any:
         """The rows of a record set: a list, or of ``runs`` a dictionary by name."""
@@ -160,6 +176,11 @@ class AdaptedIndex(CroissantIndex):
         """Whether each change is written when it is made, and not at the end of a batch."""
         return bool(self._auto_commit)
 
+    @property
+    def changed(self) -> frozenset[str]:
+        """The record sets that are not written as they are now."""
+        return frozenset(record_set_name(id_) for id_ in self._dirty)
+
     def locked(self) -> AbstractContextManager[Any]:
         """Keeps other threads from changing rows meanwhile."""
         lock: AbstractContextManager[Any] = self._write_lock
@@ -167,6 +188,14 @@ class AdaptedIndex(CroissantIndex):
 
     def _load_records(self) -> None:
         self.read()
+
+    def _commit_locked(self) -> None:
+        if self._dirty:
+            self.write_changes()
+
+    def _atomic_write_bytes(self, path: str, data: bytes) -> None:
+        # copick writes a file as soon as it is made; if a later one cannot be made, the manifest describes others.
+        self.made[os.path.basename(path)] = data
 
     def _declare_recordset(self, recordset_id: str) -> None:
         super()._declare_recordset(recordset_id)

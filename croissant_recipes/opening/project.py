@@ -17,7 +17,6 @@ from functools import cached_property
 from reprlib import repr as shortened
 from typing import Any
 
-from croissant_recipes.diagnostics import listing
 from croissant_recipes.location import Location
 from croissant_recipes.opening import copick_adapter as adapter
 from croissant_recipes.opening.artifacts import DensityMap, Run
@@ -190,11 +189,7 @@ class CroissantProject(adapter.AdaptedRoot):
             raise PermissionError("the splits are of the Croissant, which is read-only beside an overlay")
         if not self.index.writable:
             raise PermissionError(f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to")
-        given = {run: _split_name(split) for run, split in splits.items()}
-        unknown = [run for run in given if run not in self.index.runs_by_name]
-        if unknown:
-            raise KeyError(f"the Croissant has no run {listing(unknown)}")
-        self.index.assign_splits(given)
+        self.index.assign_splits({run: _split_name(split) for run, split in splits.items()})
 
 
 def _names(runs: Iterable[str]) -> list[str]:

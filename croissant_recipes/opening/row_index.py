@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -15,9 +17,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from croissant_recipes.access import open_filesystem
 from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
+from croissant_recipes.diagnostics import listing
 from croissant_recipes.location import LOCAL_URL, URL, Location, as_url, is_url
-from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row
+from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row, record_set_name
 from croissant_recipes.opening.row_places import RowPlaces
+from croissant_recipes.opening.shared_folder import shared_folder
 from croissant_recipes.schema import RECORD_SETS, RecordSet
 
 _SPLITS_ID = "copick/splits"
@@ -50,6 +54,10 @@ class RowIndex(AdaptedIndex):
     fs_args: dict[str, Any] = field(kw_only=True)
     by_run: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     by_place: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    changes: list[Callable[[], None]] = field(default_factory=list)
+    """What was done to the rows since they were written."""
+    stored_version: str = ""
+    """The version of what is stored, as far as it is known here."""
     places: RowPlaces = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +91,7 @@ class RowIndex(AdaptedIndex):
         return index
 
     def read(self) -> None:
+        self.changes.clear()
         self._take(read_croissant(self.location, self.fs_args))
 
     def _take(self, stored: StoredCroissant) -> None:
@@ -99,11 +108,12 @@ class RowIndex(AdaptedIndex):
                 target.update({row["name"]: row for row in rows if row["name"]})
             else:
                 target[:] = rows
+        self.stored_version = self.version
 
     @property
     def version(self) -> str:
         """A digest of the manifest, and with it of the CSVs that it describes."""
-        return sha256(json.dumps(self.doc, sort_keys=True).encode()).hexdigest()
+        return _version(self.doc)
 
     # Finding
 
@@ -160,32 +170,95 @@ class RowIndex(AdaptedIndex):
         self.by_run.pop(record_set, None)
         self.by_place.pop(record_set, None)
 
-    def add_row(self, recordset_id: str, row: Row) -> None:
+    def _change(self, change: Callable[[], None]) -> None:
         with self.locked():
-            self._forget(recordset_id.removeprefix("copick/"))
-            super().add_row(recordset_id, row)
+            self.changes.append(change)
+            change()
+
+    def add_row(self, recordset_id: str, row: Row) -> None:
+        self._change(partial(self._add, recordset_id, row))
+
+    def _add(self, recordset_id: str, row: Row) -> None:
+        self._forget(record_set_name(recordset_id))
+        super().add_row(recordset_id, row)
 
     def remove_row(self, recordset_id: str, key: Row) -> None:
-        with self.locked():
-            self._forget(recordset_id.removeprefix("copick/"))
-            super().remove_row(recordset_id, key)
+        self._change(partial(self._remove, recordset_id, key))
+
+    def _remove(self, recordset_id: str, key: Row) -> None:
+        self._forget(record_set_name(recordset_id))
+        super().remove_row(recordset_id, key)
+
+    def set_split(self, run_name: str, split: str | None) -> None:
+        self.assign_splits({run_name: split or ""})
 
     def assign_splits(self, splits: Mapping[str, str]) -> None:
         """Gives runs their splits, with one commit. ``KeyError`` if one is not there; then none is changed."""
+        change = partial(self._assign, splits)
         with self.locked():
+            unknown = [name for name in splits if name not in self.runs_by_name]
+            if unknown:
+                raise KeyError(f"the Croissant has no run {listing(unknown)}")
             before = {name: self.runs_by_name[name].get("split") for name in splits}
             try:
-                self._assign(splits)
+                self._change(change)
                 if self.commits_at_once:
                     self.commit()
             except BaseException:
+                self.changes.remove(change)
                 self._assign(before)
                 raise
 
     def _assign(self, splits: Mapping[str, str | None]) -> None:
         for name, split in splits.items():
-            self.runs_by_name[name]["split"] = split
+            # Somebody else may have deleted the run since.
+            if name in self.runs_by_name:
+                self.runs_by_name[name]["split"] = split
         self.mark_dirty("copick/runs")
+
+    # Writing
+
+    def write_changes(self) -> None:
+        """Writes what was changed here into what is stored now, so that what others changed meanwhile stays. If that
+        fails, it is tried again with the next change."""
+        changed = self.changed
+        try:
+            while True:
+                with shared_folder(self.croissant_fs, self.croissant_dir) as folder:
+                    self._take_in()
+                    try:
+                        folder.write(self.changed_files())
+                    except FileNotFoundError:
+                        if folder.is_in_place:
+                            raise
+                    if folder.is_in_place:
+                        break
+                self.stored_version = ""
+        except BaseException:
+            for record_set in changed:
+                self.mark_dirty(f"copick/{record_set}")
+            raise
+        self.changes.clear()
+        self.stored_version = self.version
+
+    def _take_in(self) -> None:
+        """What is stored, with the changes made here, if it is not what they were made to."""
+        content = self.croissant_fs.cat_file(self.metadata_path)
+        with suppress(ValueError):
+            if _version(json.loads(content)) == self.stored_version:
+                return
+        stored = read_croissant(self.location, self.fs_args)
+        if stored.staged:
+            raise PermissionError(f"the Croissant {self.location} is being replaced: save again when that is done")
+        self._take(stored)
+        at_once = self.commits_at_once
+        self.defer_commit()
+        try:
+            for change in self.changes:
+                change()
+        finally:
+            if at_once:
+                self.resume_commit()
 
     def declared(self, record_set: str) -> None:
         """Takes out of the manifest what is no longer so once a CSV is rewritten: a size, a Parquet that has the old
@@ -226,6 +299,10 @@ class RowIndex(AdaptedIndex):
         else:
             self.doc["recordSet"] = [r for r in self.doc["recordSet"] if r is not described]
             column.pop("references", None)
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _record_set(document: Mapping[str, Any], id_: str) -> dict[str, Any]:
