@@ -108,6 +108,7 @@ class Code(Enum):
     OUTSIDE_ROOT = ("CR409", "exported row lies outside the output")
     SHADOWED = ("CR410", "rows replaced by a later layer")
     OBJECT_MISSING = ("CR411", "object is not a pickable object")
+    PATTERN_TIME = ("CR412", "pattern takes too long")
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

@@ -142,7 +142,10 @@ class _Session:
         authors, unanswered = self._authors(checked, resolution)
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         root = str(output_of(checked, self.options).project_root)
-        plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
+        try:
+            plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
+        except DiagnosticError as error:
+            return Outcome(checked, None, in_order([*found, *unanswered, *error.diagnostics]))
         plan = replace(plan, identities=self._identities(checked, resolution))
         return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +113,7 @@ class _Book:
 
     def draw(self, splits: dict[str, str], random: RandomSplit, span: Span) -> None:
         """Assign what is left by hash. Runs of a group that are assigned otherwise are pointed out: they leak."""
-        groups = {name: _group(name, random.group) for name in splits}
+        groups = _groups(list(splits), random.group, span)
         drawn = {group: _drawn(group, random.seed, random.ratios) for group in set(groups.values())}
         parted: dict[str, set[str]] = {}
         for name, group in groups.items():
@@ -128,12 +127,17 @@ class _Book:
             self.found.append(Diagnostic(Code.SPLIT_CONFLICT, message, Severity.WARNING, hint, span))
 
 
-def _group(name: str, pattern: str | None) -> str:
-    """What runs that stay together have in common: the first group of ``re:…``, else the whole match, else the name."""
-    match = re.match(pattern.removeprefix("re:"), name) if pattern is not None else None
-    if match is None:
-        return name
-    return str(match.group(1) if match.re.groups and match.group(1) is not None else match.group(0))
+def _groups(names: Sequence[str], pattern: str | None, span: Span) -> dict[str, str]:
+    """What runs that stay together have in common, by name: the first group of ``re:…``, else the whole match, else the
+    name.
+
+    Raises:
+        DiagnosticError: ``PATTERN_TIME``.
+    """
+    if pattern is None:
+        return {name: name for name in names}
+    found = matching.groups(pattern.removeprefix("re:"), names, span)
+    return {name: name if group is None else group for name, group in zip(names, found, strict=True)}
 
 
 def _drawn(group: str, seed: int, ratios: Mapping[str, float]) -> str:

@@ -144,7 +144,7 @@ class _LayerChecker:
         for message, hint, start, end in selector.warnings:
             hint = _several(artifact, text) or hint
             self._report(Code.SELECTOR, f"{text!r}: {message}", place.at(start, end), hint, warn=True)
-        return PlacedSelector(selector, place.value)
+        return PlacedSelector.at(selector, place)
 
     # What the source holds
 

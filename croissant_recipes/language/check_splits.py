@@ -77,7 +77,7 @@ def _texts(value: str | tuple[str, ...] | None, path: Path) -> list[tuple[Path, 
 def _pattern(document: Document, text: str, path: Path) -> tuple[PlacedSelector | None, list[Diagnostic]]:
     place = document.place(path)
     try:
-        return PlacedSelector(selectors.parse("runs", text), place.value), []
+        return PlacedSelector.at(selectors.parse("runs", text), place), []
     except selectors.SelectorError as error:
         span = place.at(error.start, error.end)
         return None, [Diagnostic(Code.SELECTOR, f"{text!r}: {error.message}", span=span, hint=error.hint)]

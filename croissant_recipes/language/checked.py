@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from croissant_recipes.language.recipe import Recipe, Scalar
 from croissant_recipes.language.selectors import Selector
 from croissant_recipes.language.source_kinds import PORTAL
 from croissant_recipes.language.templates import Template
-from croissant_recipes.language.yaml_nodes import Document
+from croissant_recipes.language.yaml_nodes import Document, Place
 
 WHERE_TYPES = PORTAL.types
 """The artifact types that ``where`` and ``authors`` exist for."""
@@ -32,6 +32,12 @@ class PlacedSelector:
 
     selector: Selector
     span: Span
+
+    @classmethod
+    def at(cls, selector: Selector, place: Place) -> PlacedSelector:
+        """A selector that stands at a place, and its parts with it."""
+        parts = tuple((column, replace(p, span=place.at(p.start, p.end))) for column, p in selector.parts)
+        return cls(replace(selector, parts=parts), place.value)
 
     @property
     def text(self) -> str:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from croissant_recipes.language.selectors import Pattern, Selector, as_number, compile_regex
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Span
+from croissant_recipes.language import patterns
+from croissant_recipes.language.selectors import Pattern, Selector, as_number
 from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_TYPES
 
 Mask = npt.NDArray[np.bool_]
@@ -46,13 +50,41 @@ def match_any(selectors: Iterable[Selector], table: pd.DataFrame) -> Mask:
 
 
 def match_texts(pattern: Pattern, values: Sequence[str]) -> Mask:
-    """Which of the texts match a pattern: globs with case, regular expressions from the start of the text."""
+    """Which of the texts match a pattern: globs with case, regular expressions from the start of the text.
+
+    Raises:
+        DiagnosticError: ``PATTERN_TIME``.
+    """
     if pattern.is_any:
         return np.ones(len(values), dtype=np.bool_)
     if pattern.is_exact:
         return np.fromiter((v == pattern.text for v in values), np.bool_, len(values))
-    matches = (compile_regex(pattern.text) if pattern.regex else re.compile(fnmatch.translate(pattern.text))).match
+    if pattern.regex:
+        with _in_time(pattern.text, pattern.span):
+            return patterns.compiled(pattern.text).matches(values)
+    # What ``fnmatch`` writes for a glob never goes back behind a ``*``: its time is at most name times pattern.
+    matches = re.compile(fnmatch.translate(pattern.text)).match
     return np.fromiter((matches(v) is not None for v in values), np.bool_, len(values))
+
+
+def groups(regex: str, values: Sequence[str], span: Span | None) -> list[str | None]:
+    """Of each text what the first group of a regular expression (without ``re:``) matched, see ``Expression.groups``.
+
+    Raises:
+        DiagnosticError: ``PATTERN_TIME``, at ``span``.
+    """
+    with _in_time(regex, span):
+        return patterns.compiled(regex).groups(values)
+
+
+@contextmanager
+def _in_time(regex: str, span: Span | None) -> Iterator[None]:
+    try:
+        yield
+    except patterns.TooSlowError:
+        message = f"regular expression {regex!r} was given up after {patterns.SECONDS:g} s"
+        hint = "write it without look-around, back-references and repeats in repeats, or as several selectors"
+        raise DiagnosticError(Diagnostic(Code.PATTERN_TIME, message, span=span, hint=hint)) from None
 
 
 def match_sizes(pattern: Pattern, values: Sequence[float]) -> Mask:

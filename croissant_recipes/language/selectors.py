@@ -7,15 +7,15 @@ mean, odd corners included. A selector of runs or objects is one name or pattern
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote_plus
 
-from croissant_recipes.diagnostics import did_you_mean
+from croissant_recipes.diagnostics import Span, did_you_mean
+from croissant_recipes.language import patterns
 from croissant_recipes.schema import ARTIFACTS, SEGMENTATION_TYPES
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ class Pattern:
         regex: Whether ``text`` is a regular expression, matched from the start of the value.
         start: Where ``text`` begins in the selector.
         end: Where it ends, exclusive.
+        span: Where it stands in the recipe, for what is found when it is matched.
     """
 
     text: str
     regex: bool
     start: int
     end: int
+    span: Span | None = field(default=None, compare=False)
 
     @property
     def is_any(self) -> bool:
@@ -122,17 +124,6 @@ def as_number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def compile_regex(text: str) -> re.Pattern[str]:
-    """The compiled expression, without Python's remarks on its syntax, which would reach the user's terminal.
-
-    Raises:
-        re.error, OverflowError, RecursionError: If it does not compile.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return re.compile(text)
 
 
 @cache
@@ -234,7 +225,7 @@ def _check_regex(pattern: Pattern, *, separated: bool) -> None:
     if not pattern.regex or pattern.is_any:
         return
     try:
-        compile_regex(pattern.text)
+        patterns.compiled(pattern.text)
     except re.error as e:
         # Python may point behind the last character, where there is nothing to mark.
         at, reason = min(e.pos or 0, len(pattern.text) - 1), e.msg
