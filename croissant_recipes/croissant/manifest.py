@@ -171,7 +171,7 @@ def build_manifest(
         raise ValueError("exactly one of dataset and base makes a manifest")
     outline = {
         "dataset": dataset,
-        "base": base,
+        "base": None if base is None else _kept(base),
         "declared": [name for name in RECORD_SETS if is_declared(name, rows.get(name, 0))],
         "splits": list(splits),
         "parquet": parquet,
@@ -192,7 +192,7 @@ def build_manifest(
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _described(outline: str) -> str:
     """The manifest, as JSON, but for what other rows or another place change: sizes and digests of files, and copick's
     own keys, of which ``copick:config`` is a JSON literal that nobody else looks into. mlcroissant takes longer to make
@@ -375,13 +375,15 @@ def _citation(dataset: Mapping[str, Any]) -> str:
     return ". ".join(part for part in parts if part)
 
 
+def _kept(base: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays of an existing manifest."""
+    replaced = ("distribution", "recordSet")
+    return {key: value for key, value in base.items() if key not in replaced and not key.startswith("copick:")}
+
+
 def _from_base(ctx: Any, base: Mapping[str, Any]) -> dict[str, Any]:
     """Dataset-level metadata of an existing manifest, and a context in which it means the same."""
-    kept = {
-        key: _without_datasets(value)
-        for key, value in base.items()
-        if key not in ("@context", "conformsTo", "distribution", "recordSet") and not key.startswith("copick:")
-    }
+    kept = {key: _without_datasets(value) for key, value in base.items() if key not in ("@context", "conformsTo")}
     conforms_to = [v for v in _listed(base.get("conformsTo") or []) if not _CROISSANT_VERSION.match(str(v))]
     return {
         "@context": {**ctx.rdf.context, **_terms_beside(ctx.rdf.context, base.get("@context"))},
