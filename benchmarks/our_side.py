@@ -52,7 +52,7 @@ def run(task: str, config: Path, out: Path, *, sha256: bool) -> dict[str, float]
     path.write_text(json.dumps(recipe(task, config, out)), encoding="utf-8")
     results = []
     figures = measured(lambda: results.append(api.build(path, options=Options(file_sha256=sha256))[0]))
-    if not results[0].written:
+    if not results[0].ok:
         raise SystemExit("\n".join(str(d) for d in results[0].diagnostics))
     return figures
 

@@ -52,7 +52,7 @@ def main() -> None:
         path = recipe(given.scenario, given.url, given.datasets, Path(name))
         results = []
         figures: dict[str, float] = measured(lambda: results.append(api.build(path)[0]))
-        if not results[0].written:
+        if not results[0].ok:
             raise SystemExit("\n".join(str(d) for d in results[0].diagnostics))
     print(json.dumps(figures | {key: value - before[key] for key, value in counted(given.url).items()}))
 

@@ -56,7 +56,7 @@ class Planned:
         plan: The plan, ``None`` when there is none because of an error.
         prepared: The files and how they differ from what is there, ``None`` without a plan.
         output: Where it is or would be written.
-        written: Whether it was written.
+        written: Whether any file was: not by a plan, with an error, or where all is as it should be (see ``ok``).
         diagnostics: Everything found.
     """
 
@@ -186,7 +186,7 @@ def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
         prepared = building.commit(preview.prepared, preview.plan, outcome.diagnostics, preview.output, options)
     except DiagnosticError as error:
         return replace(preview, diagnostics=in_order([*preview.diagnostics, *error.diagnostics]))
-    written = not any(errors(prepared.diagnostics))
+    written = not any(errors(prepared.diagnostics)) and bool(prepared.touched)
     return replace(preview, prepared=prepared, written=written, diagnostics=prepared.diagnostics)
 
 

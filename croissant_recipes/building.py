@@ -42,6 +42,12 @@ class Prepared:
     changes: Changes
     diagnostics: tuple[Diagnostic, ...]
 
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The files that a build writes or removes, sorted. Those that are there with the same bytes stay."""
+        written = (name for name, data in self.files.items() if self.there.get(name) != data)
+        return tuple(sorted({*written, *self.stale}))
+
 
 def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
     """Prepare without writing, locking or repairing anything."""
@@ -108,13 +114,14 @@ def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tu
     if there.record.recipe != recipe and not options.force:
         return content, [drift.another_recipes(there.record.recipe, recipe, output.place)]
     if options.on_drift == "discard":
-        return content, []
+        return content, drift_notes.decided(there, content, output.place, kept=False)
     found = drift.drift(there, output.place)
     found = drift.unlike(found, there, content) if found else found
     if not found:
         return content, []
     if options.on_drift == "keep":
-        return drift.keep_drift(content, there, found), []
+        kept = drift_notes.decided(there, content, output.place, kept=True)
+        return drift.keep_drift(content, there, found), kept
     return content, [drift_notes.stopping(found, there, content, output.place)]
 
 

@@ -18,6 +18,7 @@ from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
+from croissant_recipes.render.colour import paint_for
 
 if TYPE_CHECKING:
     from croissant_recipes.api import Planned
@@ -30,6 +31,11 @@ _FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the result."
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")
+
+
+def _examples(*commands: str) -> str:
+    """What ``--help`` ends with."""
+    return "\n".join(["\b", f"Example{'s' * (len(commands) > 1)}:", *(f"  croissant-recipe {c}" for c in commands)])
 
 
 class _Group(click.Group):
@@ -54,7 +60,13 @@ class _Group(click.Group):
             sys.exit(ExitCode.INTERRUPTED)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_examples(
+        "init --config project.json -o recipe.yaml", "check recipe.yaml", "plan recipe.yaml", "build recipe.yaml"
+    ),
+)
 @click.version_option(__version__, prog_name="croissant-recipe")
 def main() -> None:
     """Compile recipes into MLCommons Croissant datasets for cryo-electron tomography.
@@ -91,13 +103,16 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@main.command()
+@main.command(epilog=_examples("check recipe.yaml", "check --format json recipes/*.yaml"))
 @_RECIPES
 @_SET
 @_FORMAT
 @_QUIET
 def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet: bool) -> None:
-    """Find everything wrong with recipes that can be seen without their sources. Touches no network."""
+    """Find what is wrong with recipes, without reading their sources.
+
+    Touches no network.
+    """
     from croissant_recipes import api
     from croissant_recipes.render import findings
 
@@ -106,13 +121,13 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
         click.echo(findings.as_json(results))
     else:
         for result in results:
-            _echo_err(findings.diagnostics(result.diagnostics, quiet=quiet))
+            _echo_err(findings.diagnostics(result.diagnostics, quiet=quiet, paint=paint_for(sys.stderr)))
         if not quiet:
             click.echo(findings.as_text(results))
     sys.exit(api.results_exit_code(results))
 
 
-@main.command()
+@main.command(epilog=_examples("plan recipe.yaml", "plan -v --set voxel=20.0 recipe.yaml"))
 @_planning
 def plan(**flags: Any) -> None:
     """Show what a build would do. Writes nothing."""
@@ -124,14 +139,22 @@ def plan(**flags: Any) -> None:
     sys.exit(api.results_exit_code(results))
 
 
-@main.command()
+@main.command(
+    epilog=_examples(
+        "build recipe.yaml",
+        "build --on-drift keep recipe.yaml",
+        "build --emit-config copick.json recipe.yaml",
+    )
+)
 @_planning
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing, as `plan` does.")
 @click.option("--force", is_flag=True, help="Replace a Croissant that this recipe did not build.")
 @click.option(
     "--on-drift",
-    type=click.Choice(["keep", "discard"]),
-    help="What to do with changes that others made to a built Croissant. Without it the build stops and shows them.",
+    type=click.Choice(["stop", "keep", "discard"]),
+    default="stop",
+    help="Stop at changes that others made to a built Croissant, and show them (the default), keep them, or discard "
+    "them.",
 )
 @click.option(
     "--emit-config", metavar="PATH", help="Also write a copick config that opens the Croissant. One recipe only."
@@ -151,12 +174,12 @@ def build(**flags: Any) -> None:
     run = api.plan if flags["dry_run"] else api.build
     results = run(*flags["recipes"], options=options, progress=_progress(flags))
     _render(results, flags, show_plan=flags["dry_run"])
-    if flags["emit_config"] and results[0].written:
+    if flags["emit_config"] and results[0].ok and not flags["dry_run"]:
         _emit_config(results[0], flags["emit_config"], flags["config_overlay"])
     sys.exit(api.results_exit_code(results))
 
 
-@main.command()
+@main.command(epilog=_examples("schema > recipe.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the recipe format, for editors."""
     from croissant_recipes import api
@@ -164,14 +187,19 @@ def schema() -> None:
     click.echo(api.schema_text(), nl=False)
 
 
-@main.command()
+@main.command(
+    epilog=_examples("init --config project.json -o recipe.yaml", "init --datasets 10440,10441 -o recipe.yaml")
+)
 @click.option("--config", metavar="PATH", help="A copick config to describe.")
 @click.option("--datasets", metavar="IDS", help="Dataset ids of the CryoET Data Portal, separated by commas.")
 @click.option("--portal-url", metavar="URL", help="Another GraphQL endpoint than the portal's own.")
 @click.option("-o", "--output", metavar="PATH", help="Write the recipe here instead of printing it.")
 @click.option("--force", is_flag=True, help="Replace the file.")
 def init(config: str | None, datasets: str | None, portal_url: str | None, output: str | None, force: bool) -> None:
-    """Write a commented starter recipe from what a copick project or portal datasets hold."""
+    """Write a first recipe from what a project or the portal holds.
+
+    Its comments list what there is. What only you know, such as the licence, is left for you to fill in.
+    """
     from croissant_recipes import api
 
     if (config is None) == (datasets is None):
@@ -183,7 +211,7 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
         config=config, datasets=_dataset_ids(datasets), portal_url=portal_url, folder=folder
     )
     for diagnostic in found:
-        click.echo(str(diagnostic), err=True)
+        click.echo(diagnostic.text(paint_for(sys.stderr)), err=True)
     if text is not None and output is not None:
         _write_file(output, text.encode())
         click.echo(f"Wrote {output}. Next: croissant-recipe plan {output}")
@@ -226,7 +254,7 @@ def _options(flags: dict[str, Any]) -> Options:
         jobs=flags["jobs"] or default_jobs(),
         strict=flags["strict"],
         cache="refresh" if flags["refresh"] else "offline" if flags["offline"] else "use",
-        on_drift=flags.get("on_drift") or "stop",
+        on_drift=flags.get("on_drift", "stop"),
         force=bool(flags.get("force")),
     )
 
@@ -254,14 +282,14 @@ def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: b
         told_already.add(Code.OVERLAY_NEEDED)
     for report in reports:
         told = [d for d in report.findings if d.code not in told_already]
-        _echo_err(findings.diagnostics(told, quiet=flags["quiet"]))
+        _echo_err(findings.diagnostics(told, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
         if flags["quiet"]:
             continue
         if show_plan and report.has_plan:
-            click.echo(text.planned(report, verbose=flags["verbose"]))
-        if report.written:
+            click.echo(text.planned(report, verbose=flags["verbose"], paint=paint_for(sys.stdout)))
+        if not show_plan and (report.written or all(r.ok for r in reports)):
             click.echo(text.built(report))
-    if not show_plan and not all(r.written for r in reports):
+    if not show_plan and not all(r.ok for r in reports) and not any(r.written for r in reports):
         click.echo("Nothing was written.", err=True)
 
 
@@ -275,7 +303,8 @@ def _write_file(path: str, data: bytes) -> None:
         Path(path).write_bytes(data)
     except OSError as error:
         hint = "give the path of a file in a folder that can be written to"
-        click.echo(str(Diagnostic(Code.NOT_WRITABLE, f"{path}: {error.strerror or error}", hint=hint)), err=True)
+        told = Diagnostic(Code.NOT_WRITABLE, f"{path}: {error.strerror or error}", hint=hint)
+        click.echo(told.text(paint_for(sys.stderr)), err=True)
         sys.exit(Code.NOT_WRITABLE.exit_code)
 
 

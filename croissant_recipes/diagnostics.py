@@ -43,6 +43,16 @@ class Span:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+Paint = Callable[[str, str], str]
+"""Colours a text for its role: ``error``, ``warning``, ``info``, or ``+``, ``-`` and ``~`` for what comes, goes and
+changes."""
+
+
+def plain(text: str, role: str) -> str:  # noqa: ARG001 - one of several
+    """No colours."""
+    return text
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     """One finding.
@@ -88,9 +98,14 @@ class Diagnostic:
         }
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, paint: Paint = plain) -> str:
+        """All of it, the severity and notes of what comes and goes in the colours of ``paint``."""
         where = f"{self.span}: " if self.span else ""
-        lines = [f"{where}{self.severity.value}[{self.code.value}]: {self.message}"]
-        lines += [f"  {note}" for note in self.notes]
+        severity = self.severity.value
+        lines = [f"{where}{paint(f'{severity}[{self.code.value}]', severity)}: {self.message}"]
+        lines += [f"  {paint(note, note[:1] if note[1:2] == ' ' else '')}" for note in self.notes]
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)

@@ -70,7 +70,7 @@ class Report:
         findings: Everything found, in file order.
         output: The place of the Croissant, as it can be shown.
         metadata_url: Where its ``metadata.json`` lies.
-        written: Whether it was written.
+        written: Whether any file was written.
         name: The recipe's name; with what follows, ``None`` or empty where there is no plan.
         base: The Croissant that it starts from, as the recipe names it.
         base_rows: How many rows that holds.
@@ -82,6 +82,7 @@ class Report:
         runs: How many runs there are.
         objects: The pickable objects.
         changes: How it differs from what is there, ``None`` where that could not be said.
+        files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
     """
 
     path: str
@@ -101,6 +102,13 @@ class Report:
     runs: int = 0
     objects: tuple[Mapping[str, Any], ...] = ()
     changes: Changes | None = None
+    files: tuple[str, ...] = ()
+
+    @property
+    def oldest_answer(self) -> float | None:
+        """How old the oldest answer is that came from a cache, in seconds; ``None`` where all were asked for."""
+        ages = (r.age_seconds for layer in self.layers for r in layer.requests if r.cached)
+        return max((age for age in ages if age is not None), default=None)
 
     @property
     def ok(self) -> bool:
@@ -146,6 +154,7 @@ def make(
         runs=len(runs),
         objects=tuple(plan.content.config["pickable_objects"]),
         changes=prepared.changes if prepared else None,
+        files=prepared.touched if prepared else (),
     )
 
 

@@ -138,7 +138,14 @@ def _section(name: str, command: click.Command, *arguments: str) -> list[str]:
         f"    {usage}",
         "",
         *(["| option | |", "| --- | --- |", *rows, ""] if rows else []),
+        *_example(command),
     ]
+
+
+def _example(command: click.Command) -> list[str]:
+    """What the help ends with: a line that says what it is, then commands."""
+    _, title, *commands = (command.epilog or "").splitlines()
+    return [title, "", *(f"  {line}" for line in commands), ""]
 
 
 def _spelling(option: click.Option) -> str:

@@ -17,7 +17,7 @@ PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
     {"codes", "intake", "schema", "options", "progress", "journal", "secrecy", "location", "work"},
-    {"diagnostics", "tables"},
+    {"diagnostics", "differences", "tables"},
     {"access"},
     {"language"},
     {"croissant"},

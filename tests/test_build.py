@@ -168,7 +168,7 @@ def test_a_second_build_touches_nothing(lab: Lab) -> None:
     lab.build()
     before = contents(lab.folder)
     result = lab.build()
-    assert result.written
+    assert result.ok
     assert result.prepared is not None
     assert not result.prepared.changes
     assert contents(lab.folder) == before
@@ -488,7 +488,7 @@ def test_discard_builds_what_the_recipe_says(lab: Lab) -> None:
     lab.edit_manifest(lambda d: d.update(description="By hand."))
     assert lab.build(on_drift="discard").written
     assert {name: data for name, (data, _) in contents(lab.croissant).items()} == before
-    assert lab.build().written, "and then there is none"
+    assert lab.build().ok, "and then there is none"
 
 
 def test_keep_keeps_across_repeated_builds(lab: Lab) -> None:
@@ -499,7 +499,7 @@ def test_keep_keeps_across_repeated_builds(lab: Lab) -> None:
     lab.remove_row()
     expected = [ADDED, RIBOSOMES[0], RIBOSOMES[2]]
     for _ in range(3):
-        assert lab.build(on_drift="keep").written
+        assert lab.build(on_drift="keep").ok
         assert sorted(lab.rows("picks")) == sorted(expected)
         assert lab.rows("runs", "name", "split") == [("TS_1", "train"), ("TS_2", ""), ("TS_3", "")]
     assert with_code(lab.build().diagnostics, Code.DRIFT), "a build that is not told to keep does not lose them"
@@ -703,7 +703,7 @@ def test_what_another_recipe_built_is_not_overwritten(lab: Lab, record: Callable
     assert run("build", str(other)).exit_code == ExitCode.BLOCKED
     assert contents(lab.out) == before
     assert run("build", "--force", str(other)).exit_code == ExitCode.GOOD
-    assert lab.build().written, "now it is the other recipe's"
+    assert lab.build().ok, "now it is the other recipe's"
 
 
 def test_force_does_not_lose_what_was_added_to_another_recipes_croissant(lab: Lab) -> None:
@@ -729,7 +729,7 @@ def test_a_croissant_that_another_recipe_extended_is_that_recipes(lab: Lab) -> N
     assert len(lab.rows("picks")) == 6
     (told,) = [d for d in lab.build().diagnostics if d.is_error]
     assert (told.code, "the recipe 'extend' built" in told.message) == (Code.FOREIGN, True)
-    assert lab.build(extending).written
+    assert lab.build(extending).ok
 
 
 # Base
@@ -860,7 +860,7 @@ def test_a_base_that_is_the_output_itself_is_appended_to(lab: Lab) -> None:
     first = contents(lab.croissant)
     assert len(lab.rows("picks")) == 5
     for _ in range(2):
-        assert lab.build().written
+        assert lab.build().ok
         assert contents(lab.croissant) == first
 
 
@@ -926,7 +926,7 @@ def test_sources_that_recipes_share_are_read_once(lab: Lab, monkeypatch: pytest.
     one = lab.write("one.yaml", "  - {export: lab, runs: [TS_1], picks: [ribosome]}\n", out="one")
     two = lab.write("two.yaml", "  - {export: lab, picks: ['*']}\n  - {append: lab, others: exclude}\n", out="two")
     results = build(one, two)
-    assert all(r.written for r in results)
+    assert all(r.ok for r in results)
     assert scans == ["lab"]
     assert len(files) == len(set(files)) == 9
     alone = {}
@@ -948,7 +948,7 @@ def test_recipes_of_different_folders_share_a_source(lab: Lab, monkeypatch: pyte
     text = text.replace("lab/filesystem.json", '../lab/filesystem.json, base_url: "https://lab.example.org"')
     (below / "recipe.yaml").write_text(text)
     results = build(lab.recipe, below / "recipe.yaml")
-    assert all(r.written for r in results)
+    assert all(r.ok for r in results)
     assert scans == ["lab"]
     urls = [str(r.prepared.files["picks.csv"]) for r in results if r.prepared]
     assert ["https://lab.example.org/" in found for found in urls] == [False, True]

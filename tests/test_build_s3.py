@@ -63,7 +63,7 @@ def write_recipe(folder: Path, server: S3Server, **changes: object) -> Path:
 
 def built(path: Path, **options: object) -> api.Planned:
     [result] = api.build(path, options=Options(**options))
-    assert result.written, [str(d) for d in result.diagnostics]
+    assert result.ok, [str(d) for d in result.diagnostics]
     return result
 
 

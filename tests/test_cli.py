@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -21,7 +22,8 @@ from click.testing import CliRunner, Result
 import croissant_recipes
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
-from croissant_recipes.diagnostics import Diagnostic, Severity, exit_code
+from croissant_recipes.diagnostics import Diagnostic, Severity, exit_code, plain
+from croissant_recipes.render.colour import paint_for
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -120,6 +122,80 @@ def test_build_then_nothing_to_do(lab: Path) -> None:
     assert first.stdout.startswith("Built: ")
     assert second.stdout.startswith("Up to date: ")
     assert "No changes" in run("plan", "quickstart.yaml").stdout
+
+
+def test_a_build_says_what_it_wrote_though_no_row_changed(lab: Path) -> None:
+    run("build", "quickstart.yaml")
+    with (lab / "sample/Croissant/croissant-recipe.parquet").open("ab") as file:
+        file.write(b"damage")
+    planned, built = run("plan", "quickstart.yaml"), run("build", "quickstart.yaml")
+    stay = "rows and metadata stay as they are, and a build writes croissant-recipe.parquet anew."
+    assert planned.stdout.endswith(f"No changes: {stay}\n")
+    assert built.stdout.startswith("Built: ")
+    assert built.stdout.endswith("\n  rows and metadata stayed as they were; written anew: croissant-recipe.parquet\n")
+    document = json.loads(run("build", "--format", "json", "quickstart.yaml").stdout)["recipes"][0]
+    assert (document["ok"], document["written"], document["files"]) == (True, False, [])
+
+
+def test_what_is_kept_or_lost_of_others_changes_is_said(lab: Path) -> None:
+    run("build", "quickstart.yaml")
+    root = croissant_recipes.from_croissant("sample/Croissant/metadata.json")
+    root.get_run("TS_003").new_picks("proteasome", session_id="review", user_id="ada").from_numpy([[1.0, 2.0, 3.0]])
+    row = "\n  + picks: TS_003, ada, review, proteasome\n"
+    stopped, kept, lost, none = (
+        run("build", "--on-drift", choice, "quickstart.yaml") for choice in ("stop", "keep", "discard", "discard")
+    )
+    assert stopped.exit_code == ExitCode.BLOCKED
+    assert f"error[CR502]: {lab}/sample/Croissant changed since it was built{row}" in stopped.stderr
+    told = f"info[CR502]: {lab}/sample/Croissant: changes that others made since it was built are "
+    assert f"{told}kept{row}" in kept.stderr
+    assert f"{told}discarded{row}" in lost.stderr
+    assert "CR502" not in none.stderr
+    assert [r.stdout.partition(":")[0] for r in (kept, lost, none)] == ["Built", "Built", "Up to date"]
+    assert "rows and metadata stayed as they were; written anew: metadata.json" in kept.stdout
+
+
+def test_a_changed_object_shows_what_changed(lab: Path) -> None:
+    run("build", "quickstart.yaml")
+    edit(lab / "quickstart.yaml", "expect:", "objects: {ribosome: {radius: 150}}\n\nexpect:")
+    edit(lab / "quickstart.yaml", "denoised tomograms of a small", "raw tomograms of a small")
+    shown = run("plan", "quickstart.yaml").stdout
+    assert "  ~ object ribosome: radius 130.0 -> 150.0\n" in shown
+    assert "  ~ description: …ations over denoised tomograms o… -> …ations over raw tomograms o…\n" in shown
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colours_are_for_terminals(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert paint_for(Terminal())("error[CR101]", "error") == "\x1b[1;31merror[CR101]\x1b[0m"
+    assert paint_for(io.StringIO()) is plain
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert paint_for(Terminal()) is plain
+    monkeypatch.setenv("NO_COLOR", "")
+    assert paint_for(Terminal()) is not plain, "as no-color.org has it, only a value counts"
+
+
+def test_severities_and_what_comes_and_goes_have_colours() -> None:
+    found = Diagnostic(Code.DRIFT, "changed", notes=("+ picks: a", "- picks: b", "~ picks: c", "  - path d"), hint="so")
+    roles: list[str] = []
+    text = found.text(lambda text, role: roles.append(role) or text)
+    assert text == str(found)
+    assert roles == ["error", "+", "-", "~", " "]
+
+
+@pytest.mark.parametrize("name", ["", *main.commands])
+def test_help_is_whole_and_has_an_example(name: str) -> None:
+    shown = run(*([name] if name else []), "--help").stdout
+    assert "..." not in shown.replace("RECIPE...", "").replace("[ARGS]...", ""), "a summary is cut off"
+    assert f"\n    croissant-recipe {name}" in shown.partition("Example")[2]
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_changed_recipe_shows_as_a_diff(lab: Path) -> None:

@@ -84,7 +84,7 @@ def built(folder: Path, **options: Any) -> Files:
     """What all recipes of a checkout come to, each built alone."""
     for name in RECIPES:
         (result,) = build(folder / f"{name}.yaml", options=Options(**options))
-        assert result.written, [str(d) for d in result.diagnostics if d.is_error]
+        assert result.ok, [str(d) for d in result.diagnostics if d.is_error]
     return collected(folder)
 
 
@@ -127,7 +127,7 @@ from croissant_recipes import build
 found = {}
 for recipe in sys.argv[1:]:
     (result,) = build(recipe)
-    assert result.written, result.diagnostics
+    assert result.ok, result.diagnostics
     folder = Path(result.metadata_url).parent
     for path in sorted(folder.iterdir()):
         found[f"{Path(recipe).stem}/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -216,7 +216,7 @@ def test_a_recipe_given_by_a_relative_path(place: Path, reference: Files, monkey
     monkeypatch.chdir(place / "lab")
     for name in RECIPES:
         (result,) = build(f"../{name}.yaml")
-        assert result.written
+        assert result.ok
     assert different(collected(place), reference) == []
 
 
@@ -251,9 +251,9 @@ def test_building_again_over_what_is_there(place: Path, reference: Files) -> Non
 def test_a_suite_and_single_builds(place: Path, reference: Files) -> None:
     clear(place)
     results = build(*(place / f"{name}.yaml" for name in ("relocatable", "published")))
-    assert all(r.written for r in results)
+    assert all(r.ok for r in results)
     (result,) = build(place / "appended.yaml")
-    assert result.written
+    assert result.ok
     assert different(collected(place), reference) == []
 
 

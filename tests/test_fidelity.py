@@ -128,7 +128,7 @@ def particles(keys: Keys, spec: ProjectSpec) -> Keys:
 @pytest.fixture(scope="module")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     result = compiled(tmp_path_factory.mktemp("exact"), SPEC)
-    assert result.written
+    assert result.ok
     return result
 
 
@@ -201,7 +201,7 @@ NUMBERS = ProjectSpec(
 
 def test_what_other_readers_change_is_told_with_row_and_column(tmp_path: Path) -> None:
     result = compiled(tmp_path, NUMBERS)
-    assert result.written
+    assert result.ok
     assert told(result) == [
         "picks.csv row 2, column run: copick and mlcroissant read '0007' as '7' (and 2 more rows)",
         "picks.csv row 2, column session_id: copick and mlcroissant read '0' as '0.0' (and 1 more row)",
@@ -235,7 +235,7 @@ def test_under_strict_it_is_an_error_and_nothing_is_written(tmp_path: Path) -> N
 def test_ordinary_names_are_told_nothing_of(tmp_path: Path) -> None:
     run = Run("TS_001", tomograms=(Tomogram(10.0, "wbp"),), picks=(Picks("alice", "1", "ribosome", 1, 10.0),))
     result = compiled(tmp_path, ProjectSpec(runs=(run,), objects=(PickableObject("ribosome"),)), strict=True)
-    assert result.written
+    assert result.ok
     assert told(result) == []
 
 
@@ -276,7 +276,7 @@ def test_with_parquet_both_readers_are_exact(parquet: Planned, read: Callable[[s
 @pytest.fixture(scope="module")
 def parquet(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     result = compiled(tmp_path_factory.mktemp("parquet"), SPEC, parquet=True, strict=True)
-    assert result.written
+    assert result.ok
     assert told(result) == []
     return result
 

@@ -42,7 +42,7 @@ def built(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe.write_text(at_endpoint("popsicle-yeast.yaml", server.url), encoding="utf-8")
     (result,) = api.build(recipe)
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     return folder / "build/popsicle-yeast/Croissant"
 
 

@@ -109,7 +109,7 @@ def build(*recipes: Path) -> list[Path]:
     results = api.build(*recipes)
     for result in results:
         assert not [str(d) for d in result.diagnostics if d.is_error]
-        assert result.written
+        assert result.ok
     return [Path(r.output.project_root.path) for r in results if r.output is not None]
 
 

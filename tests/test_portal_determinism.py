@@ -82,7 +82,7 @@ def recipe(folder: Path, server: Server, datasets: Sequence[int] = DATASETS) -> 
 def build(folder: Path, server: Server, datasets: Sequence[int] = DATASETS, **options: object) -> Planned:
     (result,) = api.build(recipe(folder, server, datasets), options=Options(**options))
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     return result
 
 

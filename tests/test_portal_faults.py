@@ -89,7 +89,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Files:
     with serve(TABLES) as server:
         (result,) = api.build(recipe(folder, server), options=Options(jobs=2))
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     return built_files(folder / "out")
 
 
@@ -131,7 +131,7 @@ def test_every_third_request_a_502(expected: Files, tmp_path: Path) -> None:
     with serve(TABLES, faults=lambda n, _: Status(502) if n % 3 == 0 else None) as server:
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=1))
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     assert server.stats.failed > 5
     assert built_files(tmp_path / "out") == expected
 
@@ -141,7 +141,7 @@ def test_every_query_fails_once(fault: Fault, expected: Files, tmp_path: Path) -
     with serve(TABLES, faults=FirstOfEach(fault)) as server:
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=4))
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     assert server.stats.failed >= len(QUERIES)
     assert built_files(tmp_path / "out") == expected
 
@@ -157,7 +157,7 @@ def test_a_stall_of_half_a_minute_is_not_waited_for(
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=4))
         took = time.monotonic() - started
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     assert server.stats.failed > 0
     assert took < STALL.seconds / 2
     assert built_files(tmp_path / "out") == expected
@@ -179,7 +179,7 @@ def test_a_query_that_keeps_failing_is_cut(expected: Files, tmp_path: Path) -> N
     with serve(TABLES, faults=first_dozen) as server:
         (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=1))
     assert not [str(d) for d in result.diagnostics if d.is_error]
-    assert result.written
+    assert result.ok
     assert len(failed) == 12
     assert result.plan is not None
     asked = [r.what for layer in result.plan.resolution.layers.values() for r in layer.inventory.requests]
@@ -250,7 +250,7 @@ def test_what_is_there_stays_and_the_next_build_goes_on(expected: Files, tmp_pat
     broken = False
     with serve(TABLES, faults=lambda _, query: Truncate() if broken and "tomograms(" in query else None) as server:
         path = recipe(tmp_path, server)
-        assert api.build(path)[0].written
+        assert api.build(path)[0].ok
         broken = True
         fails(path, cache="refresh")
         assert built_files(tmp_path / "out") == expected

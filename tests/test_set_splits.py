@@ -125,7 +125,7 @@ class Lab:
 
     def build(self, out: str, more: str) -> Planned:
         (result,) = build(self.recipe(out, more))
-        assert result.written, "\n".join(map(str, result.diagnostics))
+        assert result.ok, "\n".join(map(str, result.diagnostics))
         return result
 
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from croissant_recipes import tables
+from croissant_recipes import differences, tables
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant import build_record, diff, serialize
+from croissant_recipes.croissant import build_record, diff, drift, serialize
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.drift import Drift, Existing, TableDrift
-from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity
 from croissant_recipes.schema import RECORD_SETS
 
 _SHOWN = 10
-_LONGEST = 60
 
 
 def stopping(found: Drift, existing: Existing, planned: Content, place: str) -> Diagnostic:
@@ -28,6 +27,25 @@ def stopping(found: Drift, existing: Existing, planned: Content, place: str) -> 
         hint="keep these changes with --on-drift keep, or lose them with --on-drift discard",
         notes=tuple(notes(found, existing, planned)),
     )
+
+
+def decided(existing: Existing, planned: Content, place: str, *, kept: bool) -> list[Diagnostic]:
+    """What to tell of drift that somebody decided about, if there is any: nothing is kept or lost silently."""
+    what = "are kept" if kept else "are discarded"
+    try:
+        found = drift.drift(existing, place)
+    except DiagnosticError:
+        # Which rows they are cannot be told, but that is no obstacle to losing them.
+        return [Diagnostic(Code.DRIFT, f"{place}: changes that others made since it was built {what}", Severity.INFO)]
+    found = drift.unlike(found, existing, planned) if found else found
+    if not found:
+        return []
+    told = tuple(notes(found, existing, planned))
+    return [
+        Diagnostic(
+            Code.DRIFT, f"{place}: changes that others made since it was built {what}", Severity.INFO, notes=told
+        )
+    ]
 
 
 def notes(found: Drift, existing: Existing, planned: Content) -> Iterator[str]:
@@ -104,13 +122,7 @@ def _is(value: Any, digest: str | None) -> bool:
 def _edit(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, as_written: bool) -> str:
     """The fields of two that differ. ``as_written``: ours is what the build wrote, too."""
     names = [*theirs, *(n for n in ours if n not in theirs)]
-    fields = [(n, ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)]
+    fields = [(n, *differences.shown(ours.get(n), theirs.get(n))) for n in names if ours.get(n) != theirs.get(n)]
     if as_written:
-        return ": " + "; ".join(f"{n} {_short(old)} -> {_short(new)}".strip() for n, old, new in fields)
-    said = "; ".join(f"{n} {_short(new)}, and the recipe says {_short(old)} now".strip() for n, old, new in fields)
-    return f": {said}"
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value in (None, "") else str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return ": " + "; ".join(f"{n} {old} -> {new}".strip() for n, old, new in fields)
+    return ": " + "; ".join(f"{n} {new}, and the recipe says {old} now".strip() for n, old, new in fields)

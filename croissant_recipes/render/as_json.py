@@ -45,6 +45,7 @@ def _report(report: Report) -> dict[str, Any]:
         }
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
+        document["files"] = list(report.files)
     return document
 
 

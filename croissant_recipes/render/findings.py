@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 
 from croissant_recipes.api import Checked
-from croissant_recipes.diagnostics import Diagnostic, Severity
+from croissant_recipes.diagnostics import Diagnostic, Paint, Severity, plain
 
 FORMAT = 1
 """Version of the document; any change but an addition raises it (docs/compatibility.md)."""
 
 
-def diagnostics(found: Iterable[Diagnostic], *, quiet: bool = False) -> str:
+def diagnostics(found: Iterable[Diagnostic], *, quiet: bool = False, paint: Paint = plain) -> str:
     """Findings, one after the other; ``quiet`` leaves out what is only information."""
     shown = [d for d in found if not (quiet and d.severity is Severity.INFO)]
-    return "\n".join(str(d) for d in shown)
+    return "\n".join(d.text(paint) for d in shown)
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
-from croissant_recipes.diagnostics import key_text
+from croissant_recipes.diagnostics import Paint, joined, key_text, plain
+from croissant_recipes.differences import change, differing
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -16,7 +17,7 @@ from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 _ROWS_SHOWN = 10
 
 
-def planned(report: Report, *, verbose: bool) -> str:
+def planned(report: Report, *, verbose: bool, paint: Paint = plain) -> str:
     """A plan: what each layer does, and what would change."""
     if not report.has_plan:
         return ""
@@ -24,7 +25,7 @@ def planned(report: Report, *, verbose: bool) -> str:
     lines += _layers(report, verbose=verbose)
     lines += _splits(report)
     if report.changes is not None:
-        lines += _changes(report.changes, verbose=verbose)
+        lines += _changes(report, report.changes, verbose=verbose, paint=paint)
     return "\n".join(lines)
 
 
@@ -90,22 +91,39 @@ def _splits(report: Report) -> Iterator[str]:
         yield ""
 
 
-def _changes(changes: Changes, *, verbose: bool) -> Iterator[str]:
+def _changes(report: Report, changes: Changes, *, verbose: bool, paint: Paint) -> Iterator[str]:
     if changes.exists and not changes:
-        yield "No changes: the Croissant is up to date."
+        yield f"No changes: {_unchanged(report)}."
         return
     yield "Changes:" if changes.exists else "A new Croissant:"
     for name, table in changes.tables.items():
         if table:
             yield f"  {name}: {table_summary(table) if changes.exists else f'{len(table.added):,}'}"
             if changes.exists or verbose:
-                yield from _rows(name, table, verbose=verbose)
+                yield from _rows(name, table, verbose=verbose, paint=paint)
     for name, (old, new) in changes.objects.items():
         sign = "+" if old is None else "-" if new is None else "~"
-        yield f"  {sign} object {name}"
+        fields = [f"{k} {change(old.get(k), new.get(k))}" for k in differing(old, new)] if sign == "~" else []
+        yield "  " + paint(f"{sign} object {name}" + (f": {'; '.join(fields)}" if fields else ""), sign)
     if changes.exists:
         for key, (old, new) in changes.metadata.items():
-            yield f"  ~ {key}: {_short(old)} -> {_short(new)}"
+            yield f"  ~ {key}: {change(old, new)}"
+
+
+def _unchanged(report: Report) -> str:
+    """What a Croissant is whose rows and metadata stay."""
+    asked = _answers(report)
+    if not report.files:
+        return f"the Croissant is up to date{asked}"
+    return f"rows and metadata stay as they are{asked}, and a build writes {joined(report.files)} anew"
+
+
+def _answers(report: Report) -> str:
+    """From when the portal's answers are where they come from the cache."""
+    if report.oldest_answer is None:
+        return ""
+    asked = datetime.now(UTC) - timedelta(seconds=report.oldest_answer)
+    return f" by the portal's answers of {asked:%Y-%m-%d %H:%M} UTC (--refresh asks anew)"
 
 
 def table_summary(table: TableChanges) -> str:
@@ -113,28 +131,29 @@ def table_summary(table: TableChanges) -> str:
     return f"+{len(table.added):,} ~{len(table.after):,} -{len(table.removed):,}, {table.unchanged:,} unchanged"
 
 
-def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
+def _rows(name: str, table: TableChanges, *, verbose: bool, paint: Paint) -> Iterator[str]:
     key = RECORD_SETS[name].key
     limit = None if verbose else _ROWS_SHOWN
     for sign, found in (("+", table.added), ("-", table.removed)):
         for row in diff.rows(found, limit):
             yield f"    {sign} {key_text(row[k] for k in key)}"
         if limit is not None and len(found) > limit:
-            yield f"    {sign} and {count(len(found) - limit, 'more row')}"
+            yield "    " + paint(f"{sign} and {count(len(found) - limit, 'more row')}", sign)
     for changed in table.changed(limit):
-        fields = "; ".join(f"{c} {_short(old)} -> {_short(new)}" for c, (old, new) in changed.fields.items())
+        fields = "; ".join(f"{c} {change(old, new)}" for c, (old, new) in changed.fields.items())
         yield f"    ~ {key_text(changed.key.values())}: {fields}"
     if limit is not None and len(table.after) > limit:
         yield f"    ~ and {count(len(table.after) - limit, 'more row')}"
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value in (None, "") else str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
 def built(report: Report) -> str:
-    """One line on what a build did."""
+    """What a build did: whether it wrote, and what where no row and no metadata changed."""
     rows = [_of(n, name) for name, n in (report.rows or {}).items() if n]
-    what = "Up to date" if report.verdict is Verdict.UP_TO_DATE else "Built"
-    return f"{what}: {report.metadata_url} ({', '.join(rows) or 'empty'})"
+    what = "Built" if report.written else "Up to date"
+    line = f"{what}: {report.metadata_url} ({', '.join(rows) or 'empty'})"
+    if report.verdict is not Verdict.UP_TO_DATE:
+        return line
+    if report.written:
+        stayed = f"rows and metadata stayed as they were{_answers(report)}"
+        return f"{line}\n  {stayed}; written anew: {joined(report.files)}"
+    return f"{line}{_answers(report)}"
