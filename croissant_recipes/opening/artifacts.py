@@ -160,6 +160,7 @@ class Run(_Static, adapter.AdaptedRun):
         there = bool(super().ensure(create=False))
         if create and not there:
             self.root.assert_writable()
+            self.root.assert_inside(f"ExperimentRuns/{self.name}")
             there = bool(super().ensure(create=True))
         if create and self.root.mode == "A" and self.name not in self.root.index.runs_by_name:
             # Its folder was there before the Croissant knew of it.

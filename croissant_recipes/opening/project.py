@@ -105,6 +105,23 @@ class CroissantProject(adapter.AdaptedRoot):
         """What is in front of the path of everything that is saved."""
         return str(self.overlay_base_url or self.index.base_url)
 
+    def saved_at(self, url: str) -> str:
+        """The URL or path of what is saved at a relative URL."""
+        if self.mode == "A":
+            return self.index.places.absolute(url)
+        return f"{Location.parse(self.config.overlay_root).uri}/{url}"
+
+    def places_of(self, url: str) -> list[str]:
+        """Where data is that is saved at a relative URL: there, and where in the project that links to."""
+        place = self.saved_at(url)
+        target = Location.parse(place).real.relative_to(Location.parse(self.index.base_url).real)
+        return [place] if target is None else list(dict.fromkeys([place, self.index.places.absolute(target)]))
+
+    def assert_inside(self, url: str) -> None:
+        """Raises ``PermissionError`` if a relative URL leads out of the project or the overlay: names of runs may."""
+        if ".." in url.split("/"):
+            raise PermissionError(f"{url} leads out of the project, to {Location.parse(self.saved_at(url))}")
+
     @cached_property
     def reason_against_data(self) -> str | None:
         """Without an overlay: why no data can be saved, in words, if so."""
@@ -124,15 +141,14 @@ class CroissantProject(adapter.AdaptedRoot):
             raise PermissionError(f"nothing can be saved: {self.reason_against_data}")
 
     def assert_unused(self, folder: str, but: Mapping[str, Any]) -> None:
-        """Raises ``PermissionError`` if a folder that is to be deleted has data of others.
+        """Raises ``PermissionError`` if a folder that is to be deleted is outside, or has data of others.
 
         Args:
-            folder: The folder, relative to the project.
+            folder: The folder, relative to the project or the overlay.
             but: What rows have that are no others.
         """
-        if self.mode == "B":
-            return
-        for record_set, row in self.index.below(folder):
+        self.assert_inside(folder)
+        for record_set, row in self.index.below(self.saved_at(folder)):
             if any(row.get(k) != v for k, v in but.items()):
                 raise PermissionError(f"{folder} cannot be deleted: a row of {record_set} has its data in {row['url']}")
 

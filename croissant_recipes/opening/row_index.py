@@ -28,6 +28,9 @@ _SPLITS_ID = "copick/splits"
 _OF_RUNS = frozenset(r.name for r in RECORD_SETS.values() if "run" in r.columns)
 _READ_ONLY_PROTOCOLS = frozenset({"http", "https", "github", "zip", "tar", "data"})
 
+_UNUSUAL = re.compile(r"^local:|[^:/]//|^file:////|(?:^|/)\.{1,2}(?:/|$)")
+"""What a path or a URL holds that can be written in another way, on this machine."""
+
 
 def _file_object(document: Mapping[str, Any], id_: str) -> dict[str, Any]:
     return next((entry for entry in document.get("distribution", []) if entry.get("@id") == id_), {})
@@ -136,30 +139,27 @@ class RowIndex(AdaptedIndex):
         rows = self.of_run(record_set, key["run"]) if record_set in _OF_RUNS else self.rows(record_set)
         return next((row for row in rows if all(row.get(k) == v for k, v in key.items())), None)
 
-    def at(self, record_set: str, url: str) -> list[Row]:
-        """The rows of a record set whose data lies at a URL; where all of them lie is looked up once after each
-        change."""
+    def at(self, record_set: str, place: str) -> list[Row]:
+        """The rows of a record set whose data lies at an absolute URL or path; where all of them lie is looked up once
+        after each change."""
         found = self.by_place.get(record_set)
         if found is None:
             found = self.by_place[record_set] = {}
             for row in self.rows(record_set):
-                found.setdefault(self._place(row["url"] or ""), []).append(row)
-        return found.get(self._place(url), [])
-
-    def _place(self, url: str) -> str:
-        # A path on this machine is written with and without its protocol.
-        return as_url(str(self.places.absolute(url)))
+                found.setdefault(_place(self.places.absolute(row["url"] or "")), []).append(row)
+        return found.get(_place(place), [])
 
     def below(self, folder: str) -> Iterable[tuple[str, Row]]:
-        """Rows whose data is in a folder of the project, with their record sets."""
-        here = Location.parse(self.places.absolute(folder))
+        """Rows whose data is in a folder, given as an absolute URL or path, with their record sets."""
+        here, base = Location.parse(folder), Location.parse(self.base_url)
+        inside = here.relative_to(base)
         for record_set in RECORD_SETS.values():
             if "url" not in record_set.columns:
                 continue
             for row in self.rows(record_set.name):
-                # A relative URL that begins otherwise needs no closer look.
                 url = row["url"] or ""
-                if url.startswith(folder) or (is_url(url) or ".." in url):
+                # Of a relative URL, how it begins says enough where the folder is in the project.
+                if inside is None or url.lstrip("/").startswith(inside) or is_url(url) or _UNUSUAL.search(url):
                     place = Location.parse(self.places.absolute(url))
                     if place.relative_to(here) is not None:
                         yield record_set.name, row
@@ -299,6 +299,12 @@ class RowIndex(AdaptedIndex):
         else:
             self.doc["recordSet"] = [r for r in self.doc["recordSet"] if r is not described]
             column.pop("references", None)
+
+
+def _place(place: str) -> str:
+    """A path or a URL as all are written that are the same."""
+    url = as_url(place)
+    return Location.parse(url).uri if _UNUSUAL.search(url) else url
 
 
 def _version(document: Mapping[str, Any]) -> str:

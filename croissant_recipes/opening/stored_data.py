@@ -103,7 +103,7 @@ class Stored:
     def _reason_against_saving(self) -> str | None:
         if self.root.mode == "B":
             if not self.read_only:
-                return None
+                return self._reason_of_others
             return (
                 f"{self.shown} is of the Croissant, which is read-only beside an overlay: save {self.elsewhere}, "
                 "which then goes into the overlay"
@@ -112,27 +112,36 @@ class Stored:
             return f"{self.shown} cannot be saved: {self.root.reason_against_data}"
         if self.is_in_own_place:
             return self._reason_of_others
-        lies, written = Location.parse(self.path), Location.parse(self._place_to_write)
         return (
-            f"{self.shown} has its data in {lies}, and not where this project saves it, {written}: "
+            f"{self.shown} has its data in {Location.parse(self.path)}, and not where this project saves it, "
+            f"{self._written}: "
             f"save {self.elsewhere}, or open the Croissant with an overlay_root"
         )
 
     @property
     def _reason_of_others(self) -> str | None:
-        """After a rename a name is free whose file is another row's, and two rows may share a file."""
-        there = self.root.index.at(self.record_set, self.own_url)
+        """After a rename a name is free whose file is another row's, two rows may share a file, and one may link to the
+        other's."""
+        there = [
+            row for place in self.root.places_of(self.own_url) for row in self.root.index.at(self.record_set, place)
+        ]
         other = next((row for row in there if any(row.get(k) != v for k, v in self.key.items())), None)
         if other is None:
             return None
         called = ", ".join(str(other[k]) for k in self.key)
+        where = "open the Croissant with an overlay_root" if self.root.mode == "A" else "take another overlay_root"
         return (
-            f"{self.shown} has its place in {Location.parse(self._place_to_write)}, where the data of another row of "
-            f"{self.record_set} lies ({called}): save {self.elsewhere}, or open the Croissant with an overlay_root"
+            f"{self.shown} has its place in {self._written}, where the data of another row of {self.record_set} lies "
+            f"({called}): save {self.elsewhere}, or {where}"
         )
+
+    @property
+    def _written(self) -> Location:
+        return Location.parse(self.root.saved_at(self.own_url))
 
     def assert_saving(self) -> None:
         """Raises ``PermissionError`` if it cannot be saved over or deleted, and says where to save instead."""
+        self.root.assert_inside(self.own_url)
         reason = self._reason_against_saving
         if reason is not None:
             raise PermissionError(reason)
@@ -162,6 +171,8 @@ class InZarr(Stored):
         reason = None if purpose is Purpose.READ else self._reason_against_saving
         if reason is not None and not reads:
             raise PermissionError(reason)
+        if not reads:
+            self.root.assert_inside(self.own_url)
         if reason is not None and self.row is None and self.root.mode == "A":
             raise self._nothing_there()
         if reason is not None or purpose in (Purpose.READ, Purpose.CHANGE):
