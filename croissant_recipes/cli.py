@@ -214,7 +214,7 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
         click.echo(diagnostic.text(paint_for(sys.stderr)), err=True)
     if text is not None and output is not None:
         _write_file(output, text.encode())
-        click.echo(f"Wrote {output}. Next: croissant-recipe plan {output}")
+        click.echo(f"Wrote {output}. Fill in its license and date_published, then: croissant-recipe plan {output}")
     elif text is not None:
         click.echo(text, nl=False)
     sys.exit(api.diagnostics_exit_code(found))

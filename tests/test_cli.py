@@ -322,6 +322,12 @@ def test_init_writes_a_recipe_that_builds(lab: Path) -> None:
     text = (lab / "mine.yaml").read_text(encoding="utf-8")
     for name in ("TS_001", "denoised@10.0", "ribosome:curator/round-1", "cell:segmenter/v1@10.0?panoptic=true"):
         assert name in text
+    left = run("check", "mine.yaml").stderr
+    assert "mine.yaml:14:3: error[CR106]: 'license' has no value" in left
+    assert "mine.yaml:15:3: error[CR106]: 'date_published' has no value" in left
+    assert left.count("error[") == 2
+    edit(lab / "mine.yaml", "license:", "license: MIT")
+    edit(lab / "mine.yaml", "date_published:", "date_published: 2026-01-15")
     assert run("build", "mine.yaml").exit_code == ExitCode.GOOD
     assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml").exit_code == ExitCode.INVALID
     assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml", "--force").exit_code == ExitCode.GOOD

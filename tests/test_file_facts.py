@@ -31,7 +31,7 @@ MINUTE_NS = 60 * 10**9
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CROISSANT_RECIPE_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "facts-1.sqlite3"
+    return tmp_path / "cache" / "facts-2.sqlite3"
 
 
 @pytest.fixture

@@ -193,8 +193,12 @@ def test_offline_tells_collisions_with_their_authors(server: Server, folder: Pat
 
 def test_init_writes_a_commented_recipe_that_checks_plans_and_builds(server: Server, folder: Path) -> None:
     result = run("init", "--datasets", "10000,10440", "--portal-url", server.url, "-o", "recipe.yaml")
-    assert result.stdout == "Wrote recipe.yaml. Next: croissant-recipe plan recipe.yaml\n"
+    assert result.stdout == (
+        "Wrote recipe.yaml. Fill in its license and date_published, then: croissant-recipe plan recipe.yaml\n"
+    )
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    text = text.replace("license:", "license: MIT").replace("date_published:", "date_published: 2026-01-15")
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     document = yaml.safe_load(text)
     assert document["sources"] == {"portal": {"portal": {"datasets": [10000, 10440], "url": server.url}}}
     assert "error" not in run("check", "recipe.yaml").output
@@ -202,6 +206,11 @@ def test_init_writes_a_commented_recipe_that_checks_plans_and_builds(server: Ser
     assert "collision in tomograms" in run("plan", "recipe.yaml").stdout
     run("build", "recipe.yaml")
     assert len(read(folder / f"build/{document['name']}")) > 10
+    again, planned = run("build", "recipe.yaml").stdout, run("plan", "recipe.yaml").stdout
+    asked = r" by the portal's answers of \d{4}-\d\d-\d\d \d\d:\d\d UTC \(--refresh asks anew\)"
+    assert re.match(rf"Up to date: .*\){asked}\n$", again)
+    assert re.search(rf"\nNo changes: the Croissant is up to date{asked}\.\n$", planned)
+    assert "answers of" not in run("build", "--refresh", "recipe.yaml").stdout
 
 
 def test_init_tells_what_the_datasets_hold(server: Server, folder: Path) -> None:

@@ -7,8 +7,10 @@ can set ctime back, so a restored mtime hides nothing. A remote file is unchange
 listing are the same; without an ETag it is never kept.
 
 The cache is an SQLite file, ``facts-<version>.sqlite3``, in ``$CROISSANT_RECIPE_CACHE_DIR`` or else the user's cache
-directory. The version is that of its schema and of what facts mean; another version is another file. Several processes
-may use it at once. It can be deleted at any time. Whatever is wrong with it, a build goes on without it.
+directory. The version is that of its schema and of what facts mean; another version is another file, and earlier ones
+are taken away. Several processes may use it at once. It can be deleted at any time. Whatever is wrong with it, a build
+goes on without it. Beyond a million facts, those that were kept first are taken away when others are added: a file is
+then read once more.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import platformdirs
 DIRECTORY_VARIABLE = "CROISSANT_RECIPE_CACHE_DIR"
 REST_NS = 2_000_000_000
 
-_VERSION = 1
+_VERSION = 2
+_MOST = 1_000_000
 _BUSY_SECONDS = 2.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS facts (
@@ -34,7 +37,7 @@ CREATE TABLE IF NOT EXISTS facts (
     stamp TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     voxel_size REAL
-) WITHOUT ROWID
+)
 """
 _SHA256_DIGITS = 64
 
@@ -111,11 +114,20 @@ def keep(found: Iterable[Kept]) -> None:
         return
     with suppress(sqlite3.Error, OSError, ValueError), _opened() as database, database:
         database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", rows)
+        # Rows are numbered as they are kept, and one that is replaced gets a new number.
+        database.execute("DELETE FROM facts WHERE rowid <= (SELECT max(rowid) FROM facts) - ?", (_MOST,))
+    for version in range(1, _VERSION):
+        with suppress(OSError):
+            _file(version).unlink(missing_ok=True)
+
+
+def _file(version: int) -> Path:
+    return cache_directory() / f"facts-{version}.sqlite3"
 
 
 @contextmanager
 def _opened() -> Iterator[sqlite3.Connection]:
-    file = cache_directory() / f"facts-{_VERSION}.sqlite3"
+    file = _file(_VERSION)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as database:

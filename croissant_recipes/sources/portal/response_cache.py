@@ -20,6 +20,15 @@ import orjson
 from croissant_recipes.sources.fact_cache import cache_directory
 
 TTL_SECONDS = 24 * 3600.0
+KEPT_SECONDS = 90 * TTL_SECONDS
+"""How long an answer stays that nobody asked for. ``--offline`` takes answers of any age that are there."""
+
+KEPT_BYTES = 500_000_000
+"""How much stays, of what was asked for last."""
+
+_MARK = ".pruned"
+_PRUNED_EVERY = TTL_SECONDS
+_UNFINISHED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,12 @@ class ResponseCache:
 
     def get(self, key: str) -> CachedAnswer | None:
         """The answer kept under a key, whatever its age. A file that cannot be read counts as none."""
+        path = self._path(key)
         try:
-            record = orjson.loads(zlib.decompress(self._path(key).read_bytes()))
+            record = orjson.loads(zlib.decompress(path.read_bytes()))
+            # What is asked for stays.
+            with suppress(OSError):
+                os.utime(path, (self._now(), self._now()))
             age = max(self._now() - record["time"], 0.0)
             return CachedAnswer(record["data"], record["bytes"], age)
         except (OSError, ValueError, KeyError, TypeError, zlib.error):
@@ -88,6 +101,29 @@ class ResponseCache:
                 raise
         except OSError as error:
             self.problem = f"{path.parent}: {error.strerror or error}"
+
+    def prune(self) -> None:
+        """Take away what nobody asked for in a long time, and of the rest what is more than a cache should hold; at
+        most once a day. Another process that reads a file meanwhile has it open and reads on; one that comes too late
+        asks the portal, as for any answer that is not there."""
+        now, mark = self._now(), self._folder / _MARK
+        try:
+            if mark.exists() and 0 <= now - mark.stat().st_mtime < _PRUNED_EVERY:
+                return
+            mark.touch()
+            os.utime(mark, (now, now))
+            found = [(path, path.stat()) for path in self._folder.glob("??/*") if path.is_file()]
+        except OSError:
+            # Another process does the same, or the cache cannot be written: then it can wait.
+            return
+        total = 0
+        for path, status in sorted(found, key=lambda entry: -entry[1].st_mtime):
+            age = now - status.st_mtime
+            total += status.st_size
+            longest = _UNFINISHED_SECONDS if path.name.startswith(".") else KEPT_SECONDS
+            if age > longest or (total > KEPT_BYTES and age > TTL_SECONDS):
+                with suppress(OSError):
+                    path.unlink()
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json.z"

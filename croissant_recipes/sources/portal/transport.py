@@ -85,6 +85,8 @@ class Endpoint:
     def __exit__(self, *_: object) -> None:
         if self._client is not None:
             self._client.close()
+            # Only who asked anew has made it larger.
+            self.cache.prune()
 
     def stop(self) -> None:
         """Give up: what is asked or fails from now on is not tried again."""
