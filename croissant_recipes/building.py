@@ -17,7 +17,6 @@ from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
 from croissant_recipes.language import normal_form
-from croissant_recipes.location import Location
 from croissant_recipes.options import Options
 from croissant_recipes.stores import Output
 
@@ -74,14 +73,13 @@ def _prepare(
     there_now: Existing | None = None
     try:
         there_now = drift.parse(there, output.place)
-        if there_now is not None and _starts_from_itself(plan, output):
+        if there_now is not None and planning.starts_from_itself(plan.checked, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
             content, more = _decide(plan, there_now, output, options)
             diagnostics += more
     except DiagnosticError as error:
-        if not options.force:
-            diagnostics += error.diagnostics
+        diagnostics += [d for d in error.diagnostics if not (options.force and d.code is Code.FOREIGN)]
     try:
         files = content.files()
     except DiagnosticError as error:
@@ -121,7 +119,7 @@ def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tu
         return content, []
     if options.on_drift == "keep":
         kept = drift_notes.decided(there, content, output.place, kept=True)
-        return drift.keep_drift(content, there, found), kept
+        return drift.keep_drift(content, there, found), [*kept, *found.left_out]
     return content, [drift_notes.stopping(found, there, content, output.place)]
 
 
@@ -132,18 +130,10 @@ def _origin(plan: Plan, output: Output) -> Origin:
         recipe_digest=normal_form.digest(plan.checked),
         version=__version__,
         # What a build itself replaces says nothing of what the next one starts from.
-        base=base.identity if base and not _starts_from_itself(plan, output) else None,
+        base=base.identity if base and not planning.starts_from_itself(plan.checked, output) else None,
         sources=plan.identities,
         layers=[described(layer.spec) for layer in plan.resolution.layers.values()],
     )
-
-
-def _starts_from_itself(plan: Plan, output: Output) -> bool:
-    """Whether the recipe's base is the very Croissant it writes: then what is there is input, and nothing is lost."""
-    base = plan.checked.recipe.base
-    if base is None:
-        return False
-    return Location.parse(base, plan.checked.folder).is_same_place(output.metadata)
 
 
 def _moved_on(plan: Plan, there: Existing, output: Output) -> list[Diagnostic]:

@@ -11,7 +11,8 @@ from croissant_recipes.compiler import planner
 from croissant_recipes.compiler.planner import Base, Plan, Resolution
 from croissant_recipes.croissant import other_readers
 from croissant_recipes.croissant.content import Content
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order
+from croissant_recipes.croissant.manifest import read_elsewhere
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order, listing
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location
@@ -110,11 +111,14 @@ class _Session:
 
         output = checked.recipe.output
         root = Location.parse(output.project_root, checked.folder)
-        same_service = Location.parse(checked.recipe.base, checked.folder).same_service(root)
+        place = Location.parse(checked.recipe.base, checked.folder)
+        same_service = place.same_service(root)
         spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_service else {})
         source = CroissantSource("base", spec, Means(checked.folder, self.workers))
         existing = source.read(self.progress)
         inventory = source.inventory(existing)
+        if not starts_from_itself(checked, output_of(checked, self.options)):
+            inventory = _read_elsewhere(inventory, place)
         base_url = existing.manifest.get("copick:baseUrl") or None
         spacings = existing.tables["voxel_spacings"]
         return Base(inventory, spacings, base_url, _csv_base(existing.manifest), source.identity((), ()))
@@ -172,6 +176,24 @@ class _Session:
                 except DiagnosticError as error:
                     found += [replace(d, span=d.span or _source_span(checked, name)) for d in error.diagnostics]
         return names, found
+
+
+def starts_from_itself(checked: CheckedRecipe, output: Output) -> bool:
+    """Whether the recipe's base is the very Croissant it writes: then what is there is input, and nothing is lost."""
+    base = checked.recipe.base
+    return base is not None and Location.parse(base, checked.folder).is_same_place(output.metadata)
+
+
+def _read_elsewhere(base: Inventory, place: Location) -> Inventory:
+    """A base that is read in another folder, where its files that are not copick's do not lie."""
+    manifest, moved = read_elsewhere(base.manifest or {}, place.parent)
+    if not moved:
+        return base
+    files = "a file that stays where it is" if len(moved) == 1 else "files that stay where they are"
+    message = f"the base lists {files}, below {place.parent}: {listing(moved)}"
+    hint = "copy them beside the new Croissant before you publish it, and correct their contentUrl"
+    note = Diagnostic(Code.OUTSIDE_ROOT, message, Severity.INFO, hint)
+    return replace(base, manifest=manifest, diagnostics=(*base.diagnostics, note))
 
 
 def _source_span(checked: CheckedRecipe, name: str) -> Span:

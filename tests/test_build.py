@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import copick
+import mlcroissant
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from compiling import with_code
@@ -459,9 +461,12 @@ def test_a_record_set_whose_last_row_somebody_deleted(lab: Lab, name: str, parqu
             root.index.remove_row(f"copick/{name}", dict(zip(RECORD_SETS[name].key, row, strict=True)))
     assert lab.rows(name) == []
     (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
-    assert told.notes == tuple(f"- {name}: {', '.join(map(str, row))}" for row in before)
+    gone = [note for note in told.notes if "runs.csv does not list" not in note]
+    assert gone == [f"- {name}: {', '.join(map(str, row))}" for row in before]
+    assert len(told.notes) - len(gone) == (name == "runs"), "other rows go with their run"
     assert lab.build(on_drift="keep").written
     assert lab.rows(name) == []
+    assert name != "runs" or lab.rows("picks") == [], "nobody sees rows of a run that is not there"
     assert list(from_croissant(str(lab.manifest)).index.rows(name)) == []
     assert lab.build(on_drift="discard").written
     assert lab.rows(name) == before
@@ -893,6 +898,128 @@ def test_what_others_add_while_a_base_that_is_the_output_is_worked_on_is_not_los
     monkeypatch.undo()
     assert lab.build().written
     assert len(lab.rows("picks")) == 6
+
+
+NOTES = b"run,note\r\nTS_1,thick\r\n"
+
+
+def with_notes(document: dict[str, Any]) -> None:
+    """A file and a record set of somebody else's."""
+    source = {"fileObject": {"@id": "notes-csv"}, "extract": {"column": "note"}}
+    field = {"@type": "cr:Field", "@id": "notes/note", "name": "note", "dataType": "sc:Text", "source": source}
+    document["recordSet"].append({"@type": "cr:RecordSet", "@id": "notes", "name": "notes", "field": [field]})
+    file_object = {"@type": "cr:FileObject", "@id": "notes-csv", "name": "notes.csv", "contentUrl": "notes.csv"}
+    file_object |= {"encodingFormat": "text/csv", "sha256": hashlib.sha256(NOTES).hexdigest()}
+    document["distribution"].append(file_object)
+
+
+def add_notes(lab: Lab, at: Path | None = None) -> None:
+    path = at or lab.manifest
+    document = json.loads(path.read_bytes())
+    with_notes(document)
+    path.write_text(json.dumps(document))
+    (path.parent / "notes.csv").write_bytes(NOTES)
+
+
+def notes(at: Path) -> list[str]:
+    """The notes, as mlcroissant reads them."""
+    return [row["notes/note"].decode() for row in mlcroissant.Dataset(str(at)).records("notes")]
+
+
+def test_files_and_record_sets_of_a_base_that_are_not_copicks_are_kept(lab: Lab) -> None:
+    base = write_base(lab)
+    add_notes(lab, base)
+    result = lab.build(base_recipe(lab))
+    assert result.written
+    assert notes(lab.manifest) == ["thick"]
+    (told,) = [d for d in with_code(result.diagnostics, Code.OUTSIDE_ROOT) if "the base lists" in d.message]
+    assert told.message == f"the base lists a file that stays where it is, below {base.parent}: 'notes.csv'"
+    lab.add_picks()
+    assert notes(lab.manifest) == ["thick"], "copick leaves them alone"
+    assert [n for d in with_code(lab.build().diagnostics, Code.DRIFT) for n in d.notes] == [
+        "+ picks: TS_1, bob, 9, ribosome"
+    ]
+
+
+def test_files_and_record_sets_of_a_base_that_is_the_output_stay_where_they_are(lab: Lab) -> None:
+    add_notes(lab, write_base(lab, "out"))
+    result = lab.build(base_recipe(lab, "out/Croissant/metadata.json"))
+    assert result.written
+    assert not [d for d in result.diagnostics if "the base lists" in d.message]
+    (listed,) = [e for e in lab.document()["distribution"] if e["@id"] == "notes-csv"]
+    assert listed["contentUrl"] == "notes.csv"
+    assert (lab.croissant / "notes.csv").read_bytes() == NOTES
+    before = contents(lab.croissant)
+    assert lab.build().ok
+    assert contents(lab.croissant) == before
+
+
+def test_columns_of_a_base_that_are_not_copicks_are_left_out_and_copick_can_write(lab: Lab) -> None:
+    """With them the manifest would name a column that is gone with copick's first write."""
+    base = write_base(lab)
+    document = json.loads(base.read_bytes())
+    table = pd.read_csv(base.parent / "picks.csv", dtype=str).assign(confidence="0.5")
+    data = table.to_csv(index=False).encode()
+    (base.parent / "picks.csv").write_bytes(data)
+    (file_object,) = [e for e in document["distribution"] if e["@id"] == "picks-csv"]
+    file_object["sha256"] = hashlib.sha256(data).hexdigest()
+    (record_set,) = [e for e in document["recordSet"] if e["@id"] == "copick/picks"]
+    source = {"fileObject": {"@id": "picks-csv"}, "extract": {"column": "confidence"}}
+    record_set["field"].append(
+        {"@type": "cr:Field", "@id": "copick/picks/confidence", "dataType": "sc:Float", "source": source}
+    )
+    base.write_text(json.dumps(document))
+    result = lab.build(base_recipe(lab))
+    (told,) = with_code(result.diagnostics, Code.CROISSANT)
+    assert told.message.endswith("picks.csv has a column that copick does not know, left out: 'confidence'")
+    lab.add_picks(open_with=copick.from_croissant)
+    rows = list(mlcroissant.Dataset(str(lab.manifest)).records("copick/picks"))
+    assert len(rows) == 6
+    assert "copick/picks/confidence" not in rows[0]
+
+
+def test_a_record_set_that_others_added_is_drift(lab: Lab) -> None:
+    lab.build()
+    add_notes(lab)
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    assert told.notes == ("+ metadata.json: distribution notes-csv", "+ metadata.json: recordSet notes")
+    for _ in range(2):
+        assert lab.build(on_drift="keep").ok
+        assert notes(lab.manifest) == ["thick"]
+    assert not any("notes" in f for f in json.loads((lab.croissant / RECORD_FILE).read_bytes())["others"])
+    discarded = lab.build(on_drift="discard")
+    assert discarded.prepared is not None
+    assert set(discarded.prepared.changes.metadata) == {"distribution notes-csv", "recordSet notes"}
+    assert not any(e["@id"] == "notes" for e in lab.document()["recordSet"])
+    assert (lab.croissant / "notes.csv").read_bytes() == NOTES
+
+
+def test_what_others_added_and_copick_does_not_see_is_drift_too(lab: Lab) -> None:
+    lab.build()
+    path = lab.croissant / "picks.csv"
+    header, *lines = path.read_text().splitlines()
+    stray = lines[0].replace("TS_1", "TS_9", 1)
+    path.write_text("\n".join([f"{header},confidence", *(f"{line},0.5" for line in [*lines, stray])]) + "\n")
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    where = f"~ Croissant {lab.manifest}: "
+    assert told.notes == (
+        f"{where}picks.csv has a column that copick does not know, left out: 'confidence'",
+        f"{where}runs.csv does not list 'TS_9', and rows of it are left out: 1 in picks.csv",
+    )
+    kept = lab.build(on_drift="keep")
+    assert kept.written
+    assert [f"~ {d.message}" for d in with_code(kept.diagnostics, Code.CROISSANT)] == list(told.notes)
+    assert lab.rows("picks") == RIBOSOMES
+    assert not with_code(lab.build().diagnostics, Code.DRIFT)
+
+
+def test_force_does_not_lose_drift_that_cannot_be_told(lab: Lab) -> None:
+    lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
+    lab.build()
+    (lab.croissant / ROWS_FILE).unlink()
+    lab.add_picks()
+    assert with_code(lab.build(force=True).diagnostics, Code.DRIFT)
+    assert ADDED in lab.rows("picks")
 
 
 def test_a_base_that_is_not_there(lab: Lab) -> None:

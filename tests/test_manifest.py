@@ -277,6 +277,17 @@ def test_standard_splits_have_a_definition() -> None:
 
 
 def test_a_base_keeps_all_that_it_says_of_the_dataset(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # Nor do its files and record sets that are not copick's go.
+    old_csv = {
+        "@type": "cr:FileObject",
+        "@id": "old-csv",
+        "name": "old.csv",
+        "contentUrl": "https://example.org/old.csv",
+    }
+    old_csv |= {"encodingFormat": "text/csv", "sha256": "0" * 64}
+    source = {"fileObject": {"@id": "old-csv"}, "extract": {"column": "x"}}
+    field = {"@type": "cr:Field", "@id": "old/x", "name": "x", "dataType": "sc:Text", "source": source}
+    old = {"@type": "cr:RecordSet", "@id": "old", "name": "old", "field": [field]}
     copick_like = {
         "@context": {
             "@language": "de",
@@ -299,8 +310,8 @@ def test_a_base_keeps_all_that_it_says_of_the_dataset(tmp_path: Path, caplog: py
         "copick:baseUrl": "https://example.org/old",
         "copick:config": {"name": "old"},
         "copick:future": 1,
-        "distribution": [{"@id": "old-csv"}],
-        "recordSet": [{"@id": "old"}],
+        "distribution": [{"@id": "picks-csv", "contentUrl": "old-picks.csv"}, old_csv],
+        "recordSet": [{"@id": "copick/picks", "field": []}, old],
     }
     before = json.dumps(copick_like)
     told = document(dataset=None, base=copick_like)
@@ -310,7 +321,10 @@ def test_a_base_keeps_all_that_it_says_of_the_dataset(tmp_path: Path, caplog: py
     assert told["conformsTo"] == ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
     assert told["copick:config"] == CONFIG
     assert not told.keys() & {"copick:baseUrl", "copick:future"}
-    assert "old-csv" not in by_id(told["distribution"])
+    assert by_id(told["distribution"])["old-csv"] == old_csv
+    assert by_id(told["recordSet"])["old"] == old
+    assert by_id(told["distribution"])["picks-csv"]["contentUrl"] == "picks.csv"
+    assert by_id(told["recordSet"])["copick/picks"]["field"]
     context = told["@context"]
     assert (context["@vocab"], context["@language"]) == ("https://schema.org/", "de")
     assert context["prov"] == "http://www.w3.org/ns/prov#"

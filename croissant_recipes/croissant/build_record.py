@@ -19,6 +19,7 @@ import pandas as pd
 from croissant_recipes import intake
 from croissant_recipes.croissant import row_record
 from croissant_recipes.croissant.content import METADATA
+from croissant_recipes.croissant.manifest import named_others
 from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
 
 RECORD_FILE = "croissant-recipe.json"
@@ -63,6 +64,7 @@ class BuildRecord:
         metadata: Digests of the dataset-level metadata by key.
         config: Digests of ``copick:config`` by key, objects aside.
         objects: Digests of the pickable objects by name.
+        others: Digests of files and record sets that are not copick's, by ``manifest.named_others``.
         rows: Every row; ``None`` where the file of them is gone, and in a record of format 1.
     """
 
@@ -72,6 +74,7 @@ class BuildRecord:
     metadata: Mapping[str, str]
     config: Mapping[str, str]
     objects: Mapping[str, str]
+    others: Mapping[str, str]
     rows: WrittenRows | None = None
 
 
@@ -102,6 +105,7 @@ def files_of(
         "metadata": dict(sorted(digests_of(metadata_of(manifest)).items())),
         "config": dict(sorted(digests_of(config_of(manifest)).items())),
         "objects": dict(sorted(digests_of(objects_of(manifest)).items())),
+        "others": dict(sorted(digests_of(named_others(manifest)).items())),
     }
     return {
         RECORD_FILE: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(),
@@ -119,7 +123,7 @@ def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
         document = intake.parse_json(files[RECORD_FILE])
         version = document["format"]
         if version == 1:
-            return BuildRecord(None, str(document["recipe"]), *_digests(document))
+            return _record(None, str(document["recipe"]), document, None)
         if version == RECORD_FORMAT:
             recipe, tool = document["recipe"], document["tool"]
             origin = Origin(
@@ -131,14 +135,24 @@ def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
                 list(document["layers"]),
             )
             rows = row_record.parse(files[ROWS_FILE]) if ROWS_FILE in files else None
-            return BuildRecord(origin, origin.recipe, *_digests(document), rows)
+            return _record(origin, origin.recipe, document, rows)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     raise ValueError(f"{RECORD_FILE} is of format {version!r}, and this version of croissant-recipe knows 1 and 2")
 
 
-def _digests(document: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str], dict[str, str], dict[str, str]]:
-    return dict(document["files"]), dict(document["metadata"]), dict(document["config"]), dict(document["objects"])
+def _record(origin: Origin | None, recipe: str, document: Mapping[str, Any], rows: WrittenRows | None) -> BuildRecord:
+    return BuildRecord(
+        origin,
+        recipe,
+        files=dict(document["files"]),
+        metadata=dict(document["metadata"]),
+        config=dict(document["config"]),
+        objects=dict(document["objects"]),
+        # Earlier versions wrote none, and noted none.
+        others=dict(document.get("others", {})),
+        rows=rows,
+    )
 
 
 def metadata_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.croissant.manifest import named_others
 from croissant_recipes.schema import RECORD_SETS
 
 Row = dict[str, Any]
@@ -130,7 +131,8 @@ def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in manifest.items() if k not in ("@context", "distribution", "recordSet", "copick:config")}
     config = manifest.get("copick:config")
     of_project = config.items() if isinstance(config, Mapping) else ()
-    return own | {f"copick:config {k}": v for k, v in of_project if k != "pickable_objects"}
+    project = {f"copick:config {k}": v for k, v in of_project if k != "pickable_objects"}
+    return own | project | named_others(manifest)
 
 
 def _objects(before: object, after: object) -> dict[str, tuple[Any, Any]]:

@@ -18,8 +18,10 @@ from croissant_recipes.codes import Code
 from croissant_recipes.croissant import build_record, serialize
 from croissant_recipes.croissant.build_record import BuildRecord
 from croissant_recipes.croissant.content import METADATA, Content
+from croissant_recipes.croissant.manifest import named_others, with_others
 from croissant_recipes.croissant.reader import parse_croissant
 from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
+from croissant_recipes.croissant.sifting import without_strays
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -41,12 +43,14 @@ class Existing:
         manifest: Its metadata document.
         tables: A record table for every record set.
         record: What the build that wrote it noted, ``None`` when none did.
+        left_out: What its CSVs hold that a Croissant has no place for.
     """
 
     files: Mapping[str, bytes]
     manifest: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
     record: BuildRecord | None
+    left_out: tuple[Diagnostic, ...] = ()
 
 
 def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
@@ -68,7 +72,7 @@ def parse(files: Mapping[str, bytes], place: str) -> Existing | None:
         message = f"{place} was built by another version of croissant-recipe: {error}"
         hint = "build it with that version, build elsewhere with --output, or replace it with --force"
         raise DiagnosticError(Diagnostic(Code.FOREIGN, message, hint=hint)) from None
-    return Existing(files, stored.manifest, stored.tables, record)
+    return Existing(files, stored.manifest, stored.tables, record, stored.diagnostics)
 
 
 @dataclass(frozen=True)
@@ -100,15 +104,19 @@ class Drift:
         metadata: Keys of the dataset-level metadata that they added, changed or removed.
         config: Keys of ``copick:config`` likewise, objects aside.
         objects: Names of pickable objects likewise.
+        others: Files and record sets of the manifest that are not copick's, by ``manifest.named_others``, likewise.
+        left_out: Rows and columns that they added and that nobody can keep: copick does not see them either.
     """
 
     tables: Mapping[str, TableDrift]
     metadata: tuple[str, ...]
     config: tuple[str, ...]
     objects: tuple[str, ...]
+    others: tuple[str, ...]
+    left_out: tuple[Diagnostic, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.tables or self.metadata or self.config or self.objects)
+        return bool(self.tables or self.metadata or self.config or self.objects or self.others or self.left_out)
 
 
 def drift(existing: Existing, place: str) -> Drift:
@@ -120,12 +128,14 @@ def drift(existing: Existing, place: str) -> Drift:
     record = existing.record
     assert record is not None
     drifted: dict[str, TableDrift] = {}
+    touched = False
     for name, schema in RECORD_SETS.items():
         data = existing.files.get(schema.csv_name)
         if data is not None and hashlib.sha256(data).hexdigest() == record.files.get(schema.csv_name):
             continue
         if record.rows is None:
             raise _untold(place, record)
+        touched = True
         found = _table_drift(name, existing.tables[name], record.rows)
         if found:
             drifted[name] = found
@@ -134,6 +144,8 @@ def drift(existing: Existing, place: str) -> Drift:
         _differing(build_record.metadata_of(existing.manifest), record.metadata),
         _differing(build_record.config_of(existing.manifest), record.config),
         _differing(build_record.objects_of(existing.manifest), record.objects),
+        _differing(named_others(existing.manifest), record.others),
+        existing.left_out if touched else (),
     )
 
 
@@ -176,6 +188,8 @@ def unlike(found: Drift, existing: Existing, planned: Content) -> Drift:
         metadata,
         _unlike_values(found.config, build_record.config_of(theirs), build_record.config_of(ours)),
         _unlike_values(found.objects, build_record.objects_of(theirs), build_record.objects_of(ours)),
+        _unlike_values(found.others, named_others(theirs), named_others(planned.base or {})),
+        found.left_out,
     )
 
 
@@ -214,12 +228,16 @@ def keep_drift(planned: Content, existing: Existing, found: Drift) -> Content:
         stacked = tables.concat([tables.take(table, kept), changes.changed, changes.added])
         merged[name] = tables.sort_by(stacked[tables.last_of_each(stacked, key)], key)
     _keep_company(merged, existing, found)
+    # Where they removed a run, what the recipe has of it goes too: nobody sees rows of a run that is not listed.
+    merged, _ = without_strays(merged)
     result = replace(planned, tables=merged)
     if found.config or found.objects:
         result = replace(result, config=_keep_config(planned.config, existing.manifest, found))
-    if found.metadata:
+    if found.metadata or found.others:
         ours = json.loads(planned.files()[METADATA])
         document = _with_theirs(ours, build_record.metadata_of(existing.manifest), found.metadata)
+        others = _with_theirs(named_others(ours), named_others(existing.manifest), found.others)
+        document = with_others(document, others)
         result = replace(result, dataset=None, base=document, base_url=document.get("copick:baseUrl"))
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ from croissant_recipes.codes import Code
 from croissant_recipes.croissant import build_record, diff, drift, serialize
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.drift import Drift, Existing, TableDrift
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity
+from croissant_recipes.croissant.manifest import named_others
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, key_text
 from croissant_recipes.schema import RECORD_SETS
 
 _SHOWN = 10
@@ -38,6 +40,8 @@ def decided(existing: Existing, planned: Content, place: str, *, kept: bool) -> 
         # Which rows they are cannot be told, but that is no obstacle to losing them.
         return [Diagnostic(Code.DRIFT, f"{place}: changes that others made since it was built {what}", Severity.INFO)]
     found = drift.unlike(found, existing, planned) if found else found
+    if kept:
+        found = replace(found, left_out=())
     if not found:
         return []
     told = tuple(notes(found, existing, planned))
@@ -57,6 +61,8 @@ def notes(found: Drift, existing: Existing, planned: Content) -> Iterator[str]:
     for name, changes in found.tables.items():
         yield from _of_rows(name, changes, planned.tables[name])
     yield from _of_metadata(found, existing, planned)
+    yield from _of_others(found, existing)
+    yield from (f"~ {told.message}" for told in found.left_out)
 
 
 def _of_rows(name: str, changes: TableDrift, planned: pd.DataFrame) -> Iterator[str]:
@@ -68,7 +74,7 @@ def _of_rows(name: str, changes: TableDrift, planned: pd.DataFrame) -> Iterator[
 def _lines(name: str, sign: str, rows: pd.DataFrame, more: Sequence[str] = ("",) * _SHOWN) -> Iterator[str]:
     keys = rows[list(RECORD_SETS[name].key)].head(_SHOWN).itertuples(index=False)
     for row, edit in zip(keys, more, strict=False):
-        yield f"{sign} {name}: {', '.join(map(str, row))}{edit}"
+        yield f"{sign} {name}: {key_text(row)}{edit}"
     if len(rows) > _SHOWN:
         yield f"{sign} {name}: {len(rows) - _SHOWN} more row{'s' * (len(rows) - _SHOWN > 1)}"
 
@@ -113,6 +119,14 @@ def _of_values(
         as_written = key not in written if key not in ours else _is(ours[key], written.get(key))
         edit = _edit({"": ours.get(key)}, {"": theirs.get(key)}, as_written=as_written)
         yield f"~ {METADATA}: {what}{key}{edit}"
+
+
+def _of_others(found: Drift, existing: Existing) -> Iterator[str]:
+    record = existing.record
+    assert record is not None
+    theirs = named_others(existing.manifest)
+    for name in found.others:
+        yield f"{'-' if name not in theirs else '~' if name in record.others else '+'} {METADATA}: {name}"
 
 
 def _is(value: Any, digest: str | None) -> bool:

@@ -19,7 +19,7 @@ import mlcroissant as mlc
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.rai import RAI_CONFORMS_TO, RAI_FIELDS
-from croissant_recipes.location import is_url
+from croissant_recipes.location import Location, is_url
 from croissant_recipes.schema import RECORD_SETS, STANDARD_SPLITS, RecordSet
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -117,6 +117,10 @@ class FileEntry:
     sha256: str
 
 
+PARTS = ("distribution", "recordSet")
+"""The keys of a manifest that list files and record sets."""
+
+
 def standard_split_url(name: str) -> str:
     """The MLCommons definition of a standard split, empty for any other name."""
     return STANDARD_SPLITS.get(name.lower(), "")
@@ -150,9 +154,9 @@ def build_manifest(
 
     Args:
         dataset: The recipe's dataset block, in snake_case. Exactly one of ``dataset`` and ``base`` is given.
-        base: The manifest of an existing Croissant, whose metadata is kept as it is, unknown keys and their terms too.
-            Its context is completed and it conforms to this version of Croissant; files, record sets and copick's
-            keys are replaced.
+        base: The manifest of an existing Croissant, whose metadata is kept as it is, unknown keys and their terms too,
+            and so are files and record sets that are not copick's. Its context is completed and it conforms to this
+            version of Croissant; copick's files, record sets and keys are replaced.
         base_url: ``copick:baseUrl``; without it the Croissant is relocatable.
         csv_base: An http(s) URL below which ``Croissant/picks.csv`` will be found; without it files are named relative
             to the manifest.
@@ -180,8 +184,9 @@ def build_manifest(
     described = json.loads(_described(json.dumps(outline, ensure_ascii=False)))
     distribution = described.pop("distribution")
     for file_object in distribution:
-        entry = files[file_object["name"]]
-        file_object |= {"contentSize": f"{entry.size} B", "sha256": entry.sha256}
+        if _is_ours(file_object):
+            entry = files[file_object["name"]]
+            file_object |= {"contentSize": f"{entry.size} B", "sha256": entry.sha256}
     document = {
         **{key: value for key, value in described.items() if key != "recordSet"},
         **({"copick:baseUrl": base_url} if base_url else {}),
@@ -207,8 +212,8 @@ def _described(outline: str) -> str:
         record_sets.append(_splits(ctx, splits))
     document = {
         **(_from_base(ctx, base) if base is not None else _from_dataset(ctx, dataset or {}, distribution, record_sets)),
-        "distribution": [node.to_json() for node in distribution],
-        "recordSet": [_record_set_json(node) for node in record_sets],
+        "distribution": [*(node.to_json() for node in distribution), *others(base or {}, "distribution")],
+        "recordSet": [*(_record_set_json(node) for node in record_sets), *others(base or {}, "recordSet")],
     }
     _check(document, with_warnings=base is None)
     return json.dumps(document, ensure_ascii=False)
@@ -225,6 +230,51 @@ SPLIT_TERMS: Mapping[str, Any] = {
 def splits_record_set(names: Sequence[str]) -> dict[str, Any]:
     """The record set that lists splits, for a manifest that is there already."""
     return _record_set_json(_splits(_context({}), names))
+
+
+def others(document: Mapping[str, Any], part: str) -> list[Any]:
+    """The files (``distribution``) or record sets (``recordSet``) of a manifest that are not copick's."""
+    return [entry for entry in _listed(document.get(part) or []) if not _is_ours(entry)]
+
+
+def named_others(document: Mapping[str, Any]) -> dict[str, Any]:
+    """All of them, by part and name: ``recordSet notes``."""
+    return {f"{part} {_name(entry)}": entry for part in PARTS for entry in others(document, part)}
+
+
+def with_others(document: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with these, as ``named_others`` has them, in the place of its own."""
+    parts = {}
+    for part in PARTS:
+        ours = [entry for entry in _listed(document.get(part) or []) if _is_ours(entry)]
+        parts[part] = [*ours, *(entry for name, entry in named.items() if name.startswith(f"{part} "))]
+    return {**document, **parts}
+
+
+def read_elsewhere(document: Mapping[str, Any], folder: Location) -> tuple[dict[str, Any], list[str]]:
+    """A manifest as it has to be in another folder for its other files to be found, and the names of those that it then
+    gives the whole place of.
+
+    Args:
+        document: A manifest.
+        folder: The folder that it lies in, which a relative ``contentUrl`` starts at.
+    """
+    found, moved = named_others(document), []
+    for name, entry in found.items():
+        url = entry.get("contentUrl") if isinstance(entry, Mapping) and "containedIn" not in entry else None
+        if isinstance(url, str) and url and not is_url(url) and not url.startswith("/"):
+            found[name] = {**entry, "contentUrl": str(Location.parse(url, folder))}
+            moved.append(url)
+    return with_others(document, found) if moved else dict(document), moved
+
+
+def _is_ours(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and entry.get("@id") in _OURS
+
+
+def _name(entry: Any) -> str:
+    named = (entry.get("@id") or entry.get("name")) if isinstance(entry, Mapping) else None
+    return str(named or json.dumps(entry, sort_keys=True))
 
 
 def _context(dataset: Mapping[str, Any]) -> Any:
@@ -255,6 +305,9 @@ def _file_objects(ctx: Any, declared: Sequence[RecordSet], csv_base: str | None,
 
 def _parquet_id(record_set: RecordSet) -> str:
     return record_set.file_object_id.removesuffix("-csv") + "-parquet"
+
+
+_OURS = frozenset({SPLITS_ID, *(i for r in RECORD_SETS.values() for i in (r.id, r.file_object_id, _parquet_id(r)))})
 
 
 def _record_set(ctx: Any, record_set: RecordSet, *, parquet: bool, with_splits: bool) -> Any:
@@ -377,13 +430,15 @@ def _citation(dataset: Mapping[str, Any]) -> str:
 
 def _kept(base: Mapping[str, Any]) -> dict[str, Any]:
     """What stays of an existing manifest."""
-    replaced = ("distribution", "recordSet")
-    return {key: value for key, value in base.items() if key not in replaced and not key.startswith("copick:")}
+    kept = {key: value for key, value in base.items() if not key.startswith("copick:")}
+    return {**kept, **{part: others(base, part) for part in PARTS}}
 
 
 def _from_base(ctx: Any, base: Mapping[str, Any]) -> dict[str, Any]:
     """Dataset-level metadata of an existing manifest, and a context in which it means the same."""
-    kept = {key: _without_datasets(value) for key, value in base.items() if key not in ("@context", "conformsTo")}
+    kept = {
+        key: _without_datasets(value) for key, value in base.items() if key not in ("@context", "conformsTo", *PARTS)
+    }
     conforms_to = [v for v in _listed(base.get("conformsTo") or []) if not _CROISSANT_VERSION.match(str(v))]
     return {
         "@context": {**ctx.rdf.context, **_terms_beside(ctx.rdf.context, base.get("@context"))},
