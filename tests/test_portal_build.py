@@ -748,6 +748,54 @@ def test_a_copick_config_of_the_portal_is_a_source(
     assert manifest(root)["copick:baseUrl"] == f"{BUCKET}/"
 
 
+@pytest.mark.parametrize(
+    ("output", "source_url", "place"),
+    [
+        ({"project_root": "out"}, None, "file://{folder}/overlay/"),
+        ({"project_root": "out", "base_url": "https://example.org/published"}, None, "file://{folder}/overlay/"),
+        ({"project_root": "out", "base_url": BUCKET}, None, "file://{folder}/overlay/"),
+        ({"project_root": "out"}, f"{BUCKET}/", "file://{folder}/overlay/"),
+        ({"project_root": "out", "base_url": BUCKET}, "https://example.org/mine", "https://example.org/mine/"),
+        ({"project_root": "overlay", "base_url": "https://example.org/mine"}, None, "https://example.org/mine/"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_rows_of_an_overlay_beside_the_portal_lie_in_the_overlay(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: dict[str, str],
+    source_url: str | None,
+    place: str,
+    first: bool,
+) -> None:
+    monkeypatch.setattr(portal_datasets, "PORTAL_URL", server.url)
+    run = str(TABLES["Run"][0]["id"])
+    mesh = tmp_path / "overlay/ExperimentRuns" / run / "Meshes/me_1_ribo.glb"
+    mesh.parent.mkdir(parents=True)
+    mesh.write_bytes(b"glTF")
+    config = {
+        "config_type": "cryoet_data_portal",
+        "pickable_objects": [{"name": "ribo", "is_particle": True, "identifier": "GO:0022626"}],
+        "overlay_root": str(tmp_path / "overlay"),
+        "dataset_ids": [10000],
+    }
+    (tmp_path / "project.json").write_text(json.dumps(config))
+    project = {"config": "project.json"} | ({"base_url": source_url} if source_url else {})
+    sources = {"cdp": {"portal": {"datasets": [10440], "url": server.url}}, "mine": {"copick": project}}
+    layers = [{"export" if first else "append": "mine", "meshes": "all", "others": "exclude"}]
+    if not first:
+        layers.insert(0, {"export": "cdp", "tomograms": "all", "others": "exclude", "on_collision": "first"})
+    else:
+        del sources["cdp"]
+    (root,) = build(write(tmp_path, "", sources=sources, output=output, layers=layers))
+    ((_, row),) = built_rows(root)["meshes"].items()
+    if not first and source_url is None:
+        place = "file://{folder}/overlay/"
+    assert row["url"] == f"{place.format(folder=tmp_path)}ExperimentRuns/{run}/Meshes/me_1_ribo.glb"
+    assert manifest(root)["copick:baseUrl"] == f"{BUCKET}/"
+
+
 # Several recipes in one call
 
 

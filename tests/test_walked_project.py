@@ -246,6 +246,7 @@ def test_another_type_of_copick_is_read(project: Project, tmp_path: Path, archiv
     picks = inventory.table("picks").iloc[0]
     assert (picks["root"], picks["path"]) == ("files", "ExperimentRuns/TS_001/Picks/alice_1_ribosome.json")
     assert inventory.roots["files"] == Root(Location.parse(project.root), primary=False, reads_files=True)
+    assert not inventory.roots["overlay"].published, "it lies on top of what is elsewhere"
     source = opened(config)
     (facts,) = (f for k, f in facts_of(source, source.scan([layer()], Silent())[0]).items() if "Picks" in k[1])
     assert "voxel_size=10.0" in facts

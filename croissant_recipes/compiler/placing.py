@@ -57,6 +57,7 @@ def place(
     merged: Mapping[str, pd.DataFrame],
     sources: Mapping[str, Source],
     output_url: str | None,
+    project_root: str,
 ) -> Placement:
     """Say of every row where its data lies when the Croissant is read.
 
@@ -65,8 +66,12 @@ def place(
         merged: The merged tables.
         sources: Of the recipe, by name.
         output_url: The URL that the output will have, where it is known.
+        project_root: Where the Croissant is written.
     """
-    roots = {number: _roots(layer, sources.get(layer.spec.source), output_url) for number, layer in layers.items()}
+    output = Location.parse(project_root)
+    roots = {
+        number: _roots(layer, sources.get(layer.spec.source), output_url, output) for number, layer in layers.items()
+    }
     places = {}
     for artifact, table in merged.items():
         if ARTIFACTS[artifact].places:
@@ -81,10 +86,17 @@ def place(
     return Placement(layers, merged, places, home)
 
 
-def _roots(layer: LayerRows, source: Source | None, output_url: str | None) -> dict[str, str]:
+def _roots(layer: LayerRows, source: Source | None, output_url: str | None, output: Location) -> dict[str, str]:
     exported = output_url if layer.spec.operation == "export" else None
     given = source.base_url if source and layer.spec.number else None
-    return {key: urls.place_of(root, given, exported) for key, root in layer.inventory.roots.items()}
+    found = layer.inventory.roots
+    if given and any(f"{root.base_url}/" == PORTAL_BUCKET for root in found.values()):
+        # Nothing of anybody's own lies in the portal's bucket.
+        given = None if f"{given.rstrip('/')}/".startswith(PORTAL_BUCKET) else given
+    return {
+        key: urls.place_of(root, given, exported if root.published or root.location.is_same_place(output) else None)
+        for key, root in found.items()
+    }
 
 
 def publish(

@@ -173,7 +173,7 @@ def finish(
     found = [*resolution.diagnostics, *_collisions(resolution, authors), *_replacements(resolution)]
 
     base = resolution.base
-    placement = placing.place(resolution.layers, resolution.merged.tables, recipe.sources, output_url)
+    placement = placing.place(resolution.layers, resolution.merged.tables, recipe.sources, output_url, project_root)
     span = resolution.checked.document.key_span("output")
     publication, remarks = placing.publish(placement, project_root, output_url, base.base_url if base else None, span)
     artifacts = placing.with_urls(placement, publication)

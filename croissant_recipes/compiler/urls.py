@@ -46,7 +46,8 @@ def place_of(root: Root, source_base: str | None, output_url: str | None) -> str
     Args:
         root: A root of a source.
         source_base: The recipe's ``base_url`` of the source.
-        output_url: The URL of the output for layers that export, ``None`` for others.
+        output_url: The URL of the output for layers that export, ``None`` for others and where it does not stand for
+            the root.
     """
     base = root.base_url
     if base is None and root.primary:

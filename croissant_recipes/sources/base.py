@@ -28,6 +28,9 @@ class Root:
         location: Where it lies, without credentials.
         primary: Whether the recipe's ``base_url`` of the source stands for this place. An overlay beside a static
             root is not primary.
+        published: Whether it goes where the Croissant goes: in an export, the output's ``base_url`` stands for this
+            place too. What lies beside data of others (an overlay on the portal) does not, unless it is where the
+            Croissant is written.
         base_url: The URL that the place has wherever it is read (a portal bucket, a published Croissant's base),
             ``None`` where only the recipe can say.
         reads_files: Whether sha256 and voxel sizes of picks and meshes below it are to be read from the files.
@@ -35,6 +38,7 @@ class Root:
 
     location: Location
     primary: bool = True
+    published: bool = field(default=True, kw_only=True)
     base_url: str | None = None
     reads_files: bool = False
 

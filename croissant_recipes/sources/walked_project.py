@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from croissant_recipes import tables
@@ -26,6 +26,7 @@ from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
 from croissant_recipes.sources.file_facts import FileReader, FileRoot
+from croissant_recipes.sources.folder_project import OVERLAY
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_config import ProjectConfig, facts, plain_objects, refused_by_copick
 from croissant_recipes.sources.project_folders import filaments_left_out, map_left_out
@@ -263,6 +264,9 @@ class WalkedProject:
             top = Location.parse(os.path.commonpath([os.path.dirname(path) for _, path in local]))
             self._roots[_FILES] = FileRoot(top)
             roots[_FILES] = Root(top, primary=not known, reads_files=True)
+        if len(known) == 1 and known[0].name == OVERLAY and len(roots) > 1:
+            # It lies on top of what others have, and does not go where the Croissant goes.
+            roots[OVERLAY] = replace(roots[OVERLAY], published=False)
             for artifact, path in local:
                 rows[artifact.kind][artifact.key] = (_FILES, os.path.relpath(path, top.path))
         return {kind: _table(kind, found) for kind, found in rows.items()}, roots

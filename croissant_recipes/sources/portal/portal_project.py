@@ -66,7 +66,10 @@ class PortalProject:
         found = self._scan_overlay(wanted, scanned[-1], progress)
         roots = {
             ROOT: replace(inventories[0].roots[ROOT], primary=False),
-            OVERLAY: root_of(open_root(self._config, OVERLAY, "overlay", self._workers), primary=True),
+            # A published Croissant goes without it: the data of its other rows stays in the portal's bucket.
+            OVERLAY: replace(
+                root_of(open_root(self._config, OVERLAY, "overlay", self._workers), primary=True), published=False
+            ),
         }
         made = [
             replace(
