@@ -233,6 +233,20 @@ def test_the_copick_page_answers_every_flag_of_copicks_commands() -> None:
         assert {f for f in flags - {"--help", "--debug"} if not re.search(rf"`{f}\b", section)} == set(), command
 
 
+def test_the_copick_page_has_of_the_portal_what_the_recipe_has_and_check_takes(tmp_path: Path) -> None:
+    section = _read("docs/from-copick.md").split("\n## The specification's portal examples\n")[1].split("\n## ")[0]
+    recipe = _read("recipes/portal-curation.yaml")
+    for key in ("method_type: hybrid", "authors: [Sara Goetz]", 'session_id: "{method_type}"', "wbp-raw@"):
+        assert key in section
+        assert key in recipe
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(recipe.replace("hybrid}", "template-matching}"), encoding="utf-8")
+    (found,) = [d for d in api.check(wrong)[0].diagnostics if d.is_error]
+    assert found.code.value in section
+    named = re.findall("'([a-z]+)'", found.hint or "")
+    assert f"the method types are {', '.join(f'`{n}`' for n in named[:-1])} and `{named[-1]}`" in section
+
+
 def test_modules_that_the_architecture_page_names_exist() -> None:
     table = _read("docs/how-it-works.md").split("| room of")[1].split("\n\n")[0]
     named = [n for n in re.findall(r"`([\w/]+)`", table) if n not in ("croissant_recipes/", "from_croissant", "check")]
