@@ -34,6 +34,9 @@ _NAMES_CONTAINER = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
 """Protocols in which what stands before ``@`` is no user but a container."""
 
 
+_ROUNDABOUT = re.compile(r"^local:|[^:/]//|^file:////|(?:^|/)\.{1,2}(?:/|$)")
+
+
 def is_url(text: str) -> bool:
     """Whether a text is a URL (``file://`` too) and no plain path."""
     return re.match(URL, text) is not None
@@ -54,6 +57,17 @@ def percent_encoded_address(address: str) -> str:
     host = re.match(f"{WEB_URL}[^/]*", address)
     at = host.end() if host else 0
     return address[:at] + percent_encoded(address[at:])
+
+
+def is_roundabout(place: str) -> bool:
+    """Whether a path or URL holds what can be left out or written in another way, where it is on this machine."""
+    return _ROUNDABOUT.search(place) is not None
+
+
+def one_spelling(place: str) -> str:
+    """A path or URL as all are written that are the same; without a look at the disk, so that links stay."""
+    url = as_url(place)
+    return Location.parse(url).uri if is_roundabout(url) else url
 
 
 @dataclass(frozen=True, repr=False)

@@ -150,6 +150,7 @@ def test_a_run_whose_name_leads_out_of_the_project_is_neither_saved_nor_deleted(
         run.delete,
         lambda: run.new_picks("ribosome", "s1", "me"),
         lambda: run.new_segmentation(10.0, "membrane", "s1", user_id="me"),
+        lambda: run.new_voxel_spacing(7.0),
         lambda: root.new_run("../../other"),
     )
     for change in changes:

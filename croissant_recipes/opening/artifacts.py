@@ -114,6 +114,7 @@ class VoxelSpacing(_Static, adapter.AdaptedVoxelSpacing):
     def ensure(self, create: bool = False) -> bool:
         if create and not super().ensure(create=False):
             self.root.assert_writable()
+            self.root.assert_inside(f"ExperimentRuns/{self.run.name}")
         return bool(super().ensure(create=create))
 
     def new_tomogram(self, *args: Any, **kwargs: Any) -> Any:

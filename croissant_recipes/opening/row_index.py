@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from croissant_recipes.access import open_filesystem
 from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
 from croissant_recipes.diagnostics import listing
-from croissant_recipes.location import LOCAL_URL, URL, Location, as_url, is_url
+from croissant_recipes.location import LOCAL_URL, URL, Location, is_roundabout, is_url, one_spelling
 from croissant_recipes.opening.copick_adapter import AdaptedIndex, Row, record_set_name
 from croissant_recipes.opening.row_places import RowPlaces
 from croissant_recipes.opening.shared_folder import shared_folder
@@ -27,9 +27,6 @@ from croissant_recipes.schema import RECORD_SETS, RecordSet
 _SPLITS_ID = "copick/splits"
 _OF_RUNS = frozenset(r.name for r in RECORD_SETS.values() if "run" in r.columns)
 _READ_ONLY_PROTOCOLS = frozenset({"http", "https", "github", "zip", "tar", "data"})
-
-_UNUSUAL = re.compile(r"^local:|[^:/]//|^file:////|(?:^|/)\.{1,2}(?:/|$)")
-"""What a path or a URL holds that can be written in another way, on this machine."""
 
 
 def _file_object(document: Mapping[str, Any], id_: str) -> dict[str, Any]:
@@ -146,8 +143,8 @@ class RowIndex(AdaptedIndex):
         if found is None:
             found = self.by_place[record_set] = {}
             for row in self.rows(record_set):
-                found.setdefault(_place(self.places.absolute(row["url"] or "")), []).append(row)
-        return found.get(_place(place), [])
+                found.setdefault(one_spelling(self.places.absolute(row["url"] or "")), []).append(row)
+        return found.get(one_spelling(place), [])
 
     def below(self, folder: str) -> Iterable[tuple[str, Row]]:
         """Rows whose data is in a folder, given as an absolute URL or path, with their record sets."""
@@ -159,7 +156,7 @@ class RowIndex(AdaptedIndex):
             for row in self.rows(record_set.name):
                 url = row["url"] or ""
                 # Of a relative URL, how it begins says enough where the folder is in the project.
-                if inside is None or url.lstrip("/").startswith(inside) or is_url(url) or _UNUSUAL.search(url):
+                if inside is None or url.lstrip("/").startswith(inside) or is_url(url) or is_roundabout(url):
                     place = Location.parse(self.places.absolute(url))
                     if place.relative_to(here) is not None:
                         yield record_set.name, row
@@ -299,12 +296,6 @@ class RowIndex(AdaptedIndex):
         else:
             self.doc["recordSet"] = [r for r in self.doc["recordSet"] if r is not described]
             column.pop("references", None)
-
-
-def _place(place: str) -> str:
-    """A path or a URL as all are written that are the same."""
-    url = as_url(place)
-    return Location.parse(url).uri if _UNUSUAL.search(url) else url
 
 
 def _version(document: Mapping[str, Any]) -> str:
