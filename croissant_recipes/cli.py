@@ -176,6 +176,8 @@ def build(**flags: Any) -> None:
     _render(results, flags, show_plan=flags["dry_run"])
     if flags["emit_config"] and results[0].ok and not flags["dry_run"]:
         _emit_config(results[0], flags["emit_config"], flags["config_overlay"])
+        if not flags["quiet"] and flags["form"] == "text":
+            click.echo(f"Wrote {flags['emit_config']}, a copick config that opens it.")
     sys.exit(api.results_exit_code(results))
 
 

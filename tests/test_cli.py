@@ -279,6 +279,7 @@ def test_emitted_config_opens_the_croissant(lab: Path) -> None:
     import copick
 
     result = run("build", "quickstart.yaml", "--emit-config", "a.json")
+    assert result.stdout.endswith("\nWrote a.json, a copick config that opens it.\n")
     assert result.exit_code == ExitCode.GOOD
     root = copick.from_file("a.json")
     assert (root.mode, [r.name for r in root.runs]) == ("A", ["TS_001", "TS_002", "TS_003", "TS_004"])
@@ -325,7 +326,7 @@ def test_init_writes_a_recipe_that_builds(lab: Path) -> None:
     left = run("check", "mine.yaml").stderr
     assert "mine.yaml:14:3: error[CR106]: 'license' has no value" in left
     assert "mine.yaml:15:3: error[CR106]: 'date_published' has no value" in left
-    assert left.count("error[") == 2
+    assert left.count("error[") == left.count("\n  hint: give it a value\n") == 2
     edit(lab / "mine.yaml", "license:", "license: MIT")
     edit(lab / "mine.yaml", "date_published:", "date_published: 2026-01-15")
     assert run("build", "mine.yaml").exit_code == ExitCode.GOOD

@@ -129,7 +129,8 @@ def _without_blanks(document: Document) -> tuple[Document, set[Path], list[Diagn
                 kept[key] = clean(child, here)
                 continue
             blank.add(here)
-            span, hint = document.key_span(*here), "give it a value, or remove it"
+            span = document.key_span(*here)
+            hint = "give it a value" + ", or remove it" * (not model_problems.is_required(here))
             found.append(Diagnostic(Code.TYPE, f"{key!r} has no value", span=span, hint=hint))
         return kept
 

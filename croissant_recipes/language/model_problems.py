@@ -133,6 +133,12 @@ def _unknown_key(path: Path, document: Document) -> Diagnostic:
     return Diagnostic(Code.UNKNOWN_KEY, f"unknown key {key!r}{where}", span=span, hint=hint)
 
 
+def is_required(path: Path) -> bool:
+    """Whether a recipe cannot do without a key where it stands."""
+    models = (model for pattern, model, _ in [*_MODELS, *_sources()] if _fits(path[:-1], pattern))
+    return any(str(path[-1]) in m.model_fields and m.model_fields[str(path[-1])].is_required() for m in models)
+
+
 def _sources() -> list[_Place]:
     """The models of the sources, of every kind."""
     of_kinds = [(("sources", "*", kind.name), kind.model, f"`{kind.name}`") for kind in source_kinds.KINDS.values()]

@@ -101,7 +101,9 @@ class _Connection:
             if isinstance(error.__cause__, requests.exceptions.Timeout):
                 reason = f"no answer within {self._transport.default_timeout:g} s"
                 raise FailedTry(reason, cost=_COST_OF_TIMEOUT, may_be_too_large=True) from error
-            raise FailedTry(_short(error), cost=1, may_be_too_large=not _refused(error)) from error
+            refused = _refusal(error)
+            reason = _short(error) if refused is None else _cut(refused)
+            raise FailedTry(reason, cost=1, may_be_too_large=refused is None) from error
         except TransportServerError as error:
             passing = error.code in _PASSING_STATUS
             raise FailedTry(_short(error), cost=1 if passing else None, may_be_too_large=passing) from error
@@ -122,11 +124,14 @@ class _Connection:
         return orjson.loads(body)
 
 
-def _refused(error: TransportConnectionFailed) -> bool:
-    """Whether no connection came about, so that a smaller query would fare no better."""
+def _refusal(error: TransportConnectionFailed) -> str | None:
+    """Why no connection came about, ``None`` where one did: a smaller query would fare no better."""
     cause = error.__cause__
     reason = getattr(cause.args[0], "reason", None) if cause is not None and cause.args else None
-    return isinstance(cause, requests.exceptions.ConnectionError) and reason is not None
+    if not isinstance(cause, requests.exceptions.ConnectionError) or reason is None:
+        return None
+    # urllib3 puts the object that failed before what it says.
+    return str(reason).rpartition(": ")[2] or type(reason).__name__
 
 
 def _messages(errors: list[Any] | list[GraphQLError]) -> str:
