@@ -12,7 +12,7 @@ from croissant_recipes.compiler.planner import Base, Plan, Resolution
 from croissant_recipes.croissant import other_readers
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.croissant.manifest import read_elsewhere
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order, listing
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order, joined, listing
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location
@@ -218,6 +218,7 @@ def _csv_base(manifest: Mapping[str, object]) -> str | None:
 
 def reader_diagnostics(content: Content, files: Mapping[str, bytes], *, strict: bool) -> list[Diagnostic]:
     """What copick's and mlcroissant's own readers would change, found in the bytes themselves."""
+    severity = Severity.ERROR if strict else Severity.WARNING
     found = []
     for name, schema in RECORD_SETS.items():
         backed = content.parquet and schema.parquet_name in files
@@ -230,6 +231,24 @@ def reader_diagnostics(content: Content, files: Mapping[str, bytes], *, strict: 
                 f"{change.written!r} as {change.read}{others}"
             )
             hint = f"{change.consequence}; `output: {{parquet: true}}` lets them read it exactly"
-            severity = Severity.ERROR if strict else Severity.WARNING
             found.append(Diagnostic(Code.READERS_CHANGE, message, severity, hint))
+    runs, counts = _without_size(content)
+    if runs:
+        message = f"no voxel size is known of {joined(counts)}: copick fails where it lists those of {listing(runs)}"
+        hint = "give the rows of the source their voxel size, or leave these runs out"
+        found.append(Diagnostic(Code.READERS_CHANGE, message, severity, hint))
     return found
+
+
+def _without_size(content: Content) -> tuple[list[str], list[str]]:
+    """Runs that have rows without the voxel size that is part of their key, and how many rows these are."""
+    runs: set[str] = set()
+    counts = []
+    for name, schema in RECORD_SETS.items():
+        if "voxel_size" in schema.key:
+            table = content.tables[name]
+            unknown = table["run"][table["voxel_size"].isna()].tolist()
+            if unknown:
+                runs |= set(unknown)
+                counts.append(f"{len(unknown)} row{'s' * (len(unknown) > 1)} of {schema.csv_name}")
+    return sorted(runs), counts

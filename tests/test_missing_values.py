@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import copick
 import pytest
 from compiling import DATASET, with_code
 from croissants import write_croissant
@@ -17,6 +18,7 @@ from croissant_recipes import Options, Planned, build
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant import manifest
 from croissant_recipes.croissant.serialize import read_csv
+from croissant_recipes.diagnostics import Severity
 from croissant_recipes.render import text
 from croissant_recipes.schema import RECORD_SETS
 
@@ -94,6 +96,22 @@ def test_layers_over_each_other_are_a_dictionary_updated(tmp_path: Path, seed: i
     assert again.prepared is not None
     assert not again.prepared.changes
     assert not with_code(again.diagnostics, Code.DRIFT)
+
+
+def test_copick_cannot_list_what_has_no_voxel_size_and_that_is_told(tmp_path: Path) -> None:
+    url = croissant(tmp_path / "first", {("A", -1.0, "raw"): "1.zarr", ("B", 10.0, "raw"): "2.zarr"})
+    result = built(recipe(tmp_path, [url]))
+    (told,) = with_code(result.diagnostics, Code.READERS_CHANGE)
+    assert told.severity is Severity.WARNING
+    assert told.message == (
+        "no voxel size is known of 1 row of voxel_spacings.csv and 1 row of tomograms.csv: copick fails where it lists "
+        "those of 'A'"
+    )
+    assert not built(recipe(tmp_path, [url]), strict=True).ok
+    root = copick.from_croissant(str(result.metadata_url))
+    assert [s.voxel_size for s in root.get_run("B").voxel_spacings] == [10.0]
+    with pytest.raises(TypeError):
+        list(root.get_run("A").voxel_spacings)
 
 
 def test_a_collision_is_found_shown_and_resolved(tmp_path: Path) -> None:
