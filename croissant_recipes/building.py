@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, diff, drift, drift_notes
-from croissant_recipes.croissant.build_record import Origin
+from croissant_recipes.croissant.build_record import RECORD_FILE, Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Existing
+from croissant_recipes.croissant.row_record import ROWS_FILE
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
 from croissant_recipes.language import normal_form
 from croissant_recipes.options import Options
 from croissant_recipes.stores import Output
+
+_ROUNDS = 20
+"""How often a build puts back what others go on saving while it does so."""
+
+_HALF_SAVED = 2.0
+"""How long copick may take between a CSV and its manifest, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Prepared:
 
     Attributes:
         there: The files that are there now, by name.
+        aside: Files that others saved while an earlier build worked, which was killed before it could put them back.
         content: What would be written, as values: the plan's, and what others changed if that is kept.
         files: Bytes by name, the build record included.
         stale: Files of an earlier build that would be removed.
@@ -35,6 +45,7 @@ class Prepared:
     """
 
     there: Mapping[str, bytes]
+    aside: Mapping[str, bytes]
     content: Content
     files: Mapping[str, bytes]
     stale: tuple[str, ...]
@@ -50,23 +61,68 @@ class Prepared:
 
 def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
     """Prepare without writing, locking or repairing anything."""
-    return _prepare(plan, found, output, options, stores.peek(output))
+    return _prepare(plan, found, output, options, stores.peek(output), stores.set_aside(output))
 
 
 def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
     """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the
     lock, and not written when something stands against it now."""
     with stores.locked(output):
-        there = stores.read_existing(output)
-        if there != prepared.there:
-            prepared = _prepare(plan, found, output, options, there)
-        if not any(errors(prepared.diagnostics)):
-            stores.commit(output, prepared.files, remove=prepared.stale)
-    return prepared
+        there, aside = stores.read_existing(output), stores.set_aside(output)
+        if (there, aside) != (prepared.there, prepared.aside):
+            prepared = _prepare(plan, found, output, options, there, aside)
+        return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output)
+
+
+def _write(prepared: Prepared, output: Output) -> Prepared:
+    """Writes, and puts back what others saved between the reading of what was there and its end."""
+    before: Existing | None = None
+    with suppress(DiagnosticError):
+        before = drift.parse(prepared.there, output.place)
+    read, told, problem = prepared.there, list[str](), "they kept saving"
+    for _ in range(_ROUNDS):
+        stores.commit(output, prepared.files, remove=prepared.stale, read=read)
+        aside = stores.set_aside(output)
+        if not aside:
+            kept = [drift_notes.put_back(told, output.place)] if told else []
+            return replace(prepared, diagnostics=in_order([*prepared.diagnostics, *kept]))
+        read = {**read, **prepared.files}
+        try:
+            prepared, notes = _with_late(prepared, drift.saved_late(aside, before, output.place, read=True), output)
+        except DiagnosticError as error:
+            problem = error.diagnostics[0].message
+            break
+        told += notes
+    left = [drift_notes.left_aside(output.place, problem)]
+    return replace(prepared, diagnostics=in_order([*prepared.diagnostics, *left]))
+
+
+def _with_late(prepared: Prepared, late: Existing, output: Output) -> tuple[Prepared, list[str]]:
+    """What to write so that what others saved is in it too, and what that is."""
+    if drift.is_half_saved(late):
+        _wait_for_manifest(prepared, output)
+    found = drift.unlike(drift.drift_of_late(late, output.place), late, prepared.content)
+    content = drift.keep_drift(prepared.content, late, found)
+    records = {name: prepared.files[name] for name in (RECORD_FILE, ROWS_FILE)}
+    notes = list(drift_notes.notes(found, late, prepared.content))
+    return replace(prepared, content=content, files={**records, **content.files()}), notes
+
+
+def _wait_for_manifest(prepared: Prepared, output: Output) -> None:
+    """Waits until somebody who saved a CSV has written its manifest. Were that put beside our CSVs afterwards, it would
+    not fit them."""
+    end = time.monotonic() + _HALF_SAVED
+    while time.monotonic() < end and stores.peek(output).get(METADATA) == prepared.files[METADATA]:
+        time.sleep(0.01)
 
 
 def _prepare(
-    plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options, there: Mapping[str, bytes]
+    plan: Plan,
+    found: Sequence[Diagnostic],
+    output: Output,
+    options: Options,
+    there: Mapping[str, bytes],
+    aside: Mapping[str, bytes],
 ) -> Prepared:
     diagnostics = list(found)
     content = plan.content
@@ -78,13 +134,16 @@ def _prepare(
         elif there_now is not None:
             content, more = _decide(plan, there_now, output, options)
             diagnostics += more
+        if aside:
+            content, more = _decide_late(content, aside, there_now, output, options)
+            diagnostics += more
     except DiagnosticError as error:
         diagnostics += [d for d in error.diagnostics if not (options.force and d.code is Code.FOREIGN)]
     try:
         files = content.files()
     except DiagnosticError as error:
         nothing = diff.compare(None, content.tables, None, {})
-        return Prepared(there, content, {}, (), nothing, in_order([*diagnostics, *error.diagnostics]))
+        return Prepared(there, aside, content, {}, (), nothing, in_order([*diagnostics, *error.diagnostics]))
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
@@ -96,7 +155,7 @@ def _prepare(
     lineage = of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
-    return Prepared(there, content, written, tuple(stale), changes, in_order(diagnostics))
+    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics))
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
@@ -121,6 +180,18 @@ def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tu
         kept = drift_notes.decided(there, content, output.place, kept=True)
         return drift.keep_drift(content, there, found), [*kept, *found.left_out]
     return content, [drift_notes.stopping(found, there, content, output.place)]
+
+
+def _decide_late(
+    content: Content, aside: Mapping[str, bytes], there: Existing | None, output: Output, options: Options
+) -> tuple[Content, list[Diagnostic]]:
+    if options.on_drift == "discard":
+        return content, []
+    late = drift.saved_late(aside, there, output.place, read=False)
+    found = drift.unlike(drift.drift_of_late(late, output.place), late, content)
+    if not found or options.on_drift == "keep":
+        return drift.keep_drift(content, late, found), []
+    return content, [drift_notes.left_by_a_killed_build(found, late, content, output.place)]
 
 
 def _origin(plan: Plan, output: Output) -> Origin:

@@ -16,6 +16,9 @@ from hashlib import sha256
 from croissant_recipes import intake
 
 STAGED = ".staged"
+ASIDE = ".aside"
+"""Where a commit leaves files that it replaced and that were not those the build had read: somebody saved meanwhile."""
+
 JOURNAL = "journal.json"
 LOCK = ".lock"
 
@@ -32,17 +35,28 @@ class Journal:
     Attributes:
         files: The sha256 of every file, by name.
         remove: Names that the new version no longer has.
+        before: The sha256 of every file that the build had read and this replaces. A file with neither digest was saved
+            by somebody in between. ``None`` where that was not noted.
     """
 
     files: Mapping[str, str]
     remove: tuple[str, ...]
+    before: Mapping[str, str] | None = None
 
     @classmethod
-    def of(cls, files: Mapping[str, bytes], remove: tuple[str, ...]) -> Journal:
-        return cls({name: sha256(data).hexdigest() for name, data in files.items()}, remove)
+    def of(cls, files: Mapping[str, bytes], remove: tuple[str, ...], before: Mapping[str, bytes]) -> Journal:
+        replaced = {name: data for name, data in before.items() if name in files or name in remove}
+        return cls(digests(files), remove, digests(replaced))
+
+    def is_late(self, name: str, data: bytes) -> bool:
+        """Whether a file in the place of a new one was saved after the build had read what was there."""
+        digest = sha256(data).hexdigest()
+        return self.before is not None and digest != self.before.get(name) and digest != self.files.get(name)
 
     def to_bytes(self) -> bytes:
         record = {"format": _FORMAT, "files": dict(self.files), "remove": list(self.remove)}
+        if self.before is not None:
+            record["before"] = dict(self.before)
         return json.dumps(record, indent=1, sort_keys=True).encode()
 
     @classmethod
@@ -59,12 +73,19 @@ class Journal:
             return None
         if not all(isinstance(n, str) and is_plain(n) for n in [*files, *remove]):
             return None
-        return cls({name: str(digest) for name, digest in files.items()}, tuple(remove))
+        before = record.get("before")
+        noted = {str(n): str(digest) for n, digest in before.items()} if isinstance(before, dict) else None
+        return cls({name: str(digest) for name, digest in files.items()}, tuple(remove), noted)
+
+
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The sha256 of every file."""
+    return {name: sha256(data).hexdigest() for name, data in files.items()}
 
 
 def is_plain(name: str) -> bool:
     """Whether a name is that of one file directly in the directory, and not one that a commit itself uses."""
-    return bool(name) and not set(name) & set("/\\\0") and name not in {".", "..", STAGED, LOCK, JOURNAL}
+    return bool(name) and not set(name) & set("/\\\0") and name not in {".", "..", STAGED, ASIDE, LOCK, JOURNAL}
 
 
 def staged_path(name: str) -> str:

@@ -492,7 +492,7 @@ def test_a_build_that_changes_nothing_writes_nothing(anywhere: Output) -> None:
     assert place.listing() == before
     # The lock is made and removed; looking for a stage to sweep away, there is none.
     touched = {call[1].removeprefix(place.directory) for call in watched.writes()}
-    assert touched <= {"", "/.lock", "/.staged"}
+    assert touched <= {"", "/.lock", "/.staged", "/.aside"}
 
 
 def test_metadata_is_copied_last_and_on_the_server(output: Output) -> None:

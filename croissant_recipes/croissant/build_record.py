@@ -113,6 +113,21 @@ def files_of(
     }
 
 
+def of_what_is_there(
+    files: Mapping[str, bytes], manifest: Mapping[str, Any], records: Mapping[str, pd.DataFrame]
+) -> BuildRecord:
+    """What a record would say had a build written a Croissant as it is."""
+    return BuildRecord(
+        None,
+        "",
+        {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        digests_of(metadata_of(manifest)),
+        digests_of(config_of(manifest)),
+        digests_of(objects_of(manifest)),
+        row_record.of_rows(records),
+    )
+
+
 def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
     """The record among the files of a Croissant, ``None`` where there is none.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,7 +119,56 @@ class Drift:
         return bool(self.tables or self.metadata or self.config or self.objects or self.others or self.left_out)
 
 
-def drift(existing: Existing, place: str) -> Drift:
+def saved_late(aside: Mapping[str, bytes], beside: Existing | None, place: str, *, read: bool) -> Existing:
+    """What others saved while a build worked.
+
+    Args:
+        aside: The files that the build replaced and had not read, and the record that was beside them.
+        beside: A version of the same Croissant, of which the other files are taken.
+        place: The Croissant folder.
+        read: Whether that is the version which the build had read, so that the rest is what others did. Else the record
+            says what they did.
+
+    Raises:
+        DiagnosticError: ``DRIFT`` if the files cannot be read.
+    """
+    found = {name: beside.tables[name] if beside else tables.records(name) for name in RECORD_SETS}
+    try:
+        for name, schema in RECORD_SETS.items():
+            if schema.csv_name in aside:
+                table = serialize.read_csv(aside[schema.csv_name], name)[0]
+                found[name] = tables.take(table, np.flatnonzero(tables.first_of_each(table, schema.key)))
+        manifest = json.loads(aside[METADATA]) if METADATA in aside else beside.manifest if beside else {}
+        record = build_record.parse(aside) or (beside.record if beside else None)
+    except ValueError as error:
+        message = f"what others saved in {place} while it was built cannot be read: {error}"
+        hint = "look for it in the folder beside it whose name ends in .aside, or lose it with --on-drift discard"
+        raise DiagnosticError(Diagnostic(Code.DRIFT, message, hint=hint)) from None
+    if beside is not None and (read or record is None):
+        record = build_record.of_what_is_there(beside.files, beside.manifest, beside.tables)
+    empty = {name: tables.records(name) for name in RECORD_SETS}
+    return Existing(aside, manifest, found, record or build_record.of_what_is_there({}, {}, empty))
+
+
+def is_half_saved(late: Existing) -> bool:
+    """Whether somebody was about to write the manifest of a CSV that they had saved: copick writes it last."""
+    entries = late.manifest.get("distribution")
+    noted = {e.get("@id"): e.get("sha256") for e in entries if isinstance(e, dict)} if isinstance(entries, list) else {}
+    saved = {s.file_object_id: late.files[s.csv_name] for s in RECORD_SETS.values() if s.csv_name in late.files}
+    return any(noted.get(id_) != hashlib.sha256(data).hexdigest() for id_, data in saved.items())
+
+
+def drift_of_late(late: Existing, place: str) -> Drift:
+    """What others did in the files that ``saved_late`` has.
+
+    Raises:
+        DiagnosticError: See ``drift``.
+    """
+    found = drift(late, place, [name for name, schema in RECORD_SETS.items() if schema.csv_name in late.files])
+    return found if METADATA in late.files else replace(found, metadata=(), config=(), objects=(), others=())
+
+
+def drift(existing: Existing, place: str, record_sets: Collection[str] = tuple(RECORD_SETS)) -> Drift:
     """What differs from what the last build wrote there.
 
     Raises:
@@ -129,7 +178,8 @@ def drift(existing: Existing, place: str) -> Drift:
     assert record is not None
     drifted: dict[str, TableDrift] = {}
     touched = False
-    for name, schema in RECORD_SETS.items():
+    for name in record_sets:
+        schema = RECORD_SETS[name]
         data = existing.files.get(schema.csv_name)
         if data is not None and hashlib.sha256(data).hexdigest() == record.files.get(schema.csv_name):
             continue
@@ -250,8 +300,11 @@ def _keep_company(merged: dict[str, pd.DataFrame], existing: Existing, found: Dr
         parts = [t[columns].set_axis(key, axis=1) for record_set, t in kept.items() if name in _OF_RUNS[record_set]]
         if not parts:
             continue
-        needed = existing.tables[name].merge(tables.concat(parts).drop_duplicates(), on=key)
-        stacked = tables.concat([merged[name], needed])
+        wanted = tables.concat(parts).drop_duplicates()
+        needed = existing.tables[name].merge(wanted, on=key)
+        # A table that was saved whole by who had opened an earlier version may have rows of runs that are gone since.
+        bare = tables.records(name, {column: wanted[column].to_list() for column in key})
+        stacked = tables.concat([merged[name], needed, bare])
         merged[name] = tables.sort_by(stacked.drop_duplicates(key, keep="first"), key)
 
 

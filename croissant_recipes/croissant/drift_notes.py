@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +50,37 @@ def decided(existing: Existing, planned: Content, place: str, *, kept: bool) -> 
             Code.DRIFT, f"{place}: changes that others made since it was built {what}", Severity.INFO, notes=told
         )
     ]
+
+
+def left_by_a_killed_build(found: Drift, late: Existing, planned: Content, place: str) -> Diagnostic:
+    """What to tell of what others saved while a build worked that was killed before it could put it back."""
+    return Diagnostic(
+        Code.DRIFT,
+        f"{place}: others saved while it was built, and the build was killed before it could put that back",
+        hint="keep these changes with --on-drift keep, or lose them with --on-drift discard",
+        notes=tuple(notes(found, late, planned)),
+    )
+
+
+def put_back(changes: Iterable[str], place: str) -> Diagnostic:
+    """What to tell of what others saved while a build worked, and the build kept."""
+    return Diagnostic(
+        Code.DRIFT,
+        f"{place}: others saved while it was built, and what they saved is kept",
+        Severity.WARNING,
+        hint="the next build asks whether it is to stay",
+        notes=tuple(dict.fromkeys(changes)),
+    )
+
+
+def left_aside(place: str, why: str) -> Diagnostic:
+    """What to tell of what others saved while a build worked, and the build could not put back."""
+    return Diagnostic(
+        Code.DRIFT,
+        f"{place}: others saved while it was built, and what they saved last is set aside: {why}",
+        Severity.WARNING,
+        hint="build again once nobody saves there: it shows what is set aside, and keeps it if asked to",
+    )
 
 
 def notes(found: Drift, existing: Existing, planned: Content) -> Iterator[str]:

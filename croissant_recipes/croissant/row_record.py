@@ -79,6 +79,11 @@ class WrittenRows:
         return self.table.filter(pc.equal(self.table["record_set"], record_set))
 
 
+def of_rows(records: Mapping[str, pd.DataFrame]) -> WrittenRows:
+    """Rows as if a build had written them, of which it is not known where they are from."""
+    return WrittenRows(_table(records, {}))
+
+
 def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataFrame]) -> bytes:
     """The file.
 
@@ -86,12 +91,11 @@ def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataF
         records: A record table for every record set.
         lineage: For some of them what ``WrittenRows.lineage`` has of each row, in their order.
     """
-    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS if len(records[name])]
     buffer = io.BytesIO()
     texts = ["record_set", *_KEYS, *(f"{SOURCE}{c}" for c in _NAMED)]
     # Neither the schema of Arrow nor statistics: names repeat, and nobody searches in it.
     pq.write_table(
-        pa.concat_tables([_SCHEMA.empty_table(), *parts]),
+        _table(records, lineage),
         buffer,
         compression="zstd",
         use_dictionary=texts,
@@ -99,6 +103,11 @@ def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataF
         store_schema=False,
     )
     return buffer.getvalue()
+
+
+def _table(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataFrame]) -> pa.Table:
+    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS if len(records[name])]
+    return pa.concat_tables([_SCHEMA.empty_table(), *parts])
 
 
 def _part(name: str, table: pd.DataFrame, lineage: pd.DataFrame | None) -> pa.Table:

@@ -18,7 +18,7 @@ from croissant_recipes.stores.object_store import ObjectStore
 from croissant_recipes.stores.output import Output, reporting
 from croissant_recipes.stores.store import Check, Store
 
-__all__ = ["Output", "commit", "locked", "peek", "read_existing"]
+__all__ = ["Output", "commit", "locked", "peek", "read_existing", "set_aside"]
 
 _KINDS: tuple[tuple[Callable[[Location], bool], Callable[[Output], Store]], ...] = (
     (lambda location: location.is_local, DiskStore),
@@ -110,12 +110,36 @@ def peek(output: Output) -> Mapping[str, bytes]:
     return files
 
 
-def commit(output: Output, files: Mapping[str, bytes], *, remove: Collection[str] = ()) -> None:
+def set_aside(output: Output) -> Mapping[str, bytes]:
+    """What others saved while a build worked, which the build replaced and has not put back: the files by name, and the
+    build record beside which they were saved. Nothing where nobody did.
+
+    Raises:
+        DiagnosticError: ``NOT_WRITABLE`` when the place cannot be read.
+    """
+    with reporting(output, "read"):
+        return _open(output).set_aside()
+
+
+def commit(
+    output: Output,
+    files: Mapping[str, bytes],
+    *,
+    remove: Collection[str] = (),
+    read: Mapping[str, bytes] | None = None,
+) -> None:
     """Writes ``Croissant/<name>`` for each of ``files`` and takes away each of ``remove``, as one change. To be called
     inside ``locked``.
 
     Other files of the directory stay. When every file is there with these bytes and nothing is to be taken away,
-    nothing is touched.
+    nothing is touched. What was ``set_aside`` before is deleted: the new files are to hold it.
+
+    Args:
+        output: Where to write.
+        files: What to write.
+        remove: What to take away.
+        read: The files that were there when the new ones were made. Of those that are replaced, others than these are
+            ``set_aside``. Without it they are those that are there now.
 
     Raises:
         DiagnosticError: ``NOT_WRITABLE``; the old Croissant is then still the one that is read, unless a remote store
@@ -127,4 +151,5 @@ def commit(output: Output, files: Mapping[str, bytes], *, remove: Collection[str
         raise ValueError(f"not names of files to write or to remove: {unfit}")
     check = _check_of(output)
     with reporting(output):
-        _open(output).commit(files, remove, check)
+        store = _open(output)
+        store.commit(files, remove, store.read() if read is None else read, check)

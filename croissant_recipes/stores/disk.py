@@ -1,13 +1,16 @@
 """Committing a Croissant on a local file system: a complete directory is staged, then swapped in.
 
-What is on disk at any moment is told by three names beside each other:
+What is on disk at any moment is told by names beside each other:
 
 - ``Croissant``: the old version, or the new one; it is replaced in one step.
-- ``.Croissant.new``: the new version while it is staged, the old one after the swap. Either way it is never needed
-  again and a later build throws it away.
+- ``.Croissant.new``: the new version while it is staged, the old one after the swap.
 - ``.Croissant.old``: only where the system cannot swap two directories. There ``Croissant`` is renamed to it before the
   stage is renamed to ``Croissant``. A build killed exactly between the two leaves no ``Croissant``, but a complete old
   one under this name, which the next build puts back.
+
+Somebody may save while the new version is staged. What is swapped out is therefore compared with what the build had
+read: ``.Croissant.swap``, written before the swap, has the digests of both, so that a later build can do so where this
+one is killed. Files that differ are left in ``.Croissant.aside``, with the build record that was beside them.
 """
 
 from __future__ import annotations
@@ -22,13 +25,19 @@ from pathlib import Path
 
 import filelock
 
+from croissant_recipes.journal import Journal, digests
 from croissant_recipes.stores.exchange import exchange
-from croissant_recipes.stores.output import Output, in_commit_order, refused
+from croissant_recipes.stores.output import RECORDS, Output, in_commit_order, refused
 from croissant_recipes.stores.store import Check, Lock
 
 LOCK_FILE = ".croissant-recipe.lock"
 
 _READS = 20
+
+_BESIDE = ("new", "old", "swap", "aside", "gone")
+
+_READING_COPY = ".copick-tmp-metadata.json"
+"""What copick writes while it reads."""
 
 
 class DiskStore:
@@ -68,35 +77,99 @@ class DiskStore:
     def read(self) -> dict[str, bytes]:
         return read(self._at)
 
-    def commit(self, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:  # noqa: ARG002
-        commit(self._at, files, remove)
+    def set_aside(self) -> dict[str, bytes]:
+        return set_aside(self._at)
+
+    def commit(
+        self,
+        files: Mapping[str, bytes],
+        remove: Collection[str],
+        read: Mapping[str, bytes],
+        check: Check,  # noqa: ARG002
+    ) -> None:
+        commit(self._at, files, remove, read)
 
 
 @dataclass(frozen=True)
 class Places:
-    """The three names, as absolute paths in one real directory."""
+    """The names, as absolute paths in one real directory. What is under ``gone`` is being deleted."""
 
     current: str
     new: str
     old: str
+    swap: str
+    aside: str
+    gone: str
 
     @classmethod
     def below(cls, project_root: str | os.PathLike[str]) -> Places:
         """Where the Croissant of a project root really lies: a symbolic link at ``Croissant`` is followed and stays."""
         parent, name = os.path.split(os.path.realpath(os.path.join(project_root, "Croissant")))
-        return cls(*(os.path.join(parent, n) for n in (name, f".{name}.new", f".{name}.old")))
+        return cls(*(os.path.join(parent, n) for n in (name, *(f".{name}.{n}" for n in _BESIDE))))
 
 
 def repair(at: Places) -> None:
-    """Puts right what a killed commit left: afterwards only ``current`` exists, old or new, or nothing at all."""
-    _discard(at.new)
-    if not os.path.lexists(at.old):
-        return
-    if os.path.lexists(at.current):
-        _discard_old(at)
-    else:
-        os.rename(at.old, at.current)
-        _sync_directory(os.path.dirname(at.current))
+    """Puts right what a killed commit left: afterwards there is ``current``, old or new, or nothing at all, and
+    ``aside`` where somebody saved what was replaced."""
+    _delete(at.gone)
+    if os.path.lexists(at.old):
+        if os.path.lexists(at.current):
+            _discard(at, at.new)
+            os.rename(at.old, at.new)
+        else:
+            os.rename(at.old, at.current)
+            _sync_directory(os.path.dirname(at.current))
+    _settle(at)
+
+
+def _settle(at: Places) -> None:
+    """Throws away what is under ``new``, once what others saved in it is set aside."""
+    journal = _journal_of_swap(at)
+    if journal is not None:
+        late = _late(at, journal)
+        _carry_late(at.new, at.current, {*journal.files, *journal.remove})
+        # Whoever swapped the new version in had put into it what was set aside before.
+        _discard(at, at.aside)
+        if late:
+            for name in os.listdir(at.new):
+                if name not in late and name not in RECORDS:
+                    _delete(os.path.join(at.new, name))
+            os.rename(at.new, at.aside)
+    with suppress(FileNotFoundError):
+        os.remove(at.swap)
+    _discard(at, at.new)
+
+
+def _journal_of_swap(at: Places) -> Journal | None:
+    """The journal of a swap after which the old version is still under ``new``."""
+    try:
+        with open(at.swap, "rb") as file:
+            journal = Journal.from_bytes(file.read())
+    except FileNotFoundError:
+        return None
+    if journal is None or not os.path.isdir(at.new):
+        return None
+    there = {name: data for name, data in _read(at.new).items() if name in journal.files}
+    is_stage = digests(there) == dict(journal.files)
+    return None if is_stage else journal
+
+
+def _late(at: Places, journal: Journal) -> dict[str, bytes]:
+    """Of the old version under ``new``, the files that are not those the build had read."""
+    ours = {*journal.files, *journal.remove}
+    return {name: data for name, data in _read(at.new).items() if name in ours and journal.is_late(name, data)}
+
+
+def set_aside(at: Places) -> dict[str, bytes]:
+    """What others saved and a build replaced, with the record of that version. Also without the lock."""
+    with suppress(FileNotFoundError):
+        journal = _journal_of_swap(at)
+        late = _late(at, journal) if journal else {}
+        if late:
+            return {**{n: data for n, data in _read(at.new).items() if n in RECORDS}, **late}
+    with suppress(FileNotFoundError):
+        return _read(at.aside)
+    return {}
 
 
 def read(at: Places) -> dict[str, bytes]:
@@ -122,7 +195,7 @@ def peek(at: Places) -> dict[str, bytes] | None:
     return None
 
 
-def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str]) -> None:
+def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes]) -> None:
     """Replaces ``current`` by itself with ``files`` added or replaced and ``remove`` taken out, or leaves it as it is.
 
     Raises:
@@ -132,15 +205,17 @@ def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str]) -> N
     _refuse_unfit(at, {*files, *remove})
     same = {name for name, data in files.items() if _holds(os.path.join(at.current, name), data)}
     if len(same) == len(files) and not any(os.path.lexists(os.path.join(at.current, name)) for name in remove):
+        _discard(at, at.aside)
         return
     try:
-        _stage(at, {name: data for name, data in files.items() if name not in same}, remove)
+        _stage(at, {name: data for name, data in files.items() if name not in same}, remove, _passing(files))
+        _write(at.swap, Journal.of(files, tuple(remove), read).to_bytes())
         _put_in_place(at)
     except OSError:
         with suppress(OSError):
             repair(at)
         raise
-    # The new version is in place and the build has succeeded; the next one throws away what cannot be removed now.
+    # The new version is in place and the build has succeeded; the next one does what cannot be done now.
     with suppress(OSError):
         repair(at)
 
@@ -159,11 +234,16 @@ def _refuse_unfit(at: Places, names: Collection[str]) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
 
-def _stage(at: Places, files: Mapping[str, bytes], remove: Collection[str]) -> None:
+def _passing(ours: Collection[str]) -> set[str]:
+    """Names of files that copick writes and takes away again when it saves or reads ours."""
+    return {_READING_COPY, *(f"{name}.tmp" for name in ours)}
+
+
+def _stage(at: Places, files: Mapping[str, bytes], remove: Collection[str], passing: Collection[str]) -> None:
     os.mkdir(at.new)
     kept: set[str] = set()
     if os.path.lexists(at.current):
-        kept = set(os.listdir(at.current)).difference(files, remove)
+        kept = set(os.listdir(at.current)).difference(files, remove, passing)
         shutil.copymode(at.current, at.new)
     for name in in_commit_order({*files, *kept}):
         if name in files:
@@ -217,15 +297,33 @@ def _sync_directory(path: str) -> None:
             os.close(descriptor)
 
 
-def _discard_old(at: Places) -> None:
-    # Renamed first: a directory under the old name is always complete, so that putting it back is always right.
-    os.rename(at.old, at.new)
-    _discard(at.new)
+def _carry_late(source: str, target: str, ours: Collection[str]) -> None:
+    """Gives the new version what others put beside our files, or changed there, while it was staged."""
+    for name in sorted(set(os.listdir(source)).difference(ours, _passing(ours))):
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        if os.path.isdir(old) and os.path.isdir(new) and not os.path.islink(old):
+            _carry_late(old, new, ())
+        elif not os.path.lexists(new):
+            _carry_over(old, new)
+        elif os.path.isfile(old) and os.stat(old).st_mtime_ns > os.stat(new).st_mtime_ns:
+            _delete(f"{new}.tmp")
+            _carry_over(old, f"{new}.tmp")
+            os.replace(f"{new}.tmp", new)
 
 
-def _discard(path: str) -> None:
+def _discard(at: Places, path: str) -> None:
+    # Renamed first: a directory under any other name is always whole.
     if os.path.lexists(path):
+        _delete(at.gone)
+        os.rename(path, at.gone)
+        _delete(at.gone)
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
 
 
 def _read(directory: str) -> dict[str, bytes]:

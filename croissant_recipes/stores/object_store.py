@@ -5,6 +5,11 @@ on the server, ``metadata.json`` last, then journal and stage are removed. A bui
 old version; killed after it, the next build goes on where it stopped. Our own readers see the old version before the
 journal and the new one after it, at every moment.
 
+Somebody may save while that goes on. Each file is looked at before it is replaced, and one that is neither what the
+build had read, whose digest the journal has, nor the new one is first copied to ``Croissant/.aside/``, with the build
+record that is still there. On S3 the store itself refuses to replace another version than the one that was looked at;
+elsewhere a file saved between these two requests is lost.
+
 Other readers know nothing of a journal. While the copying runs, or was cut short, they find the old ``metadata.json``
 beside CSV files of the new version, whose sha256 is not the one that it gives: an error where they check it, as
 mlcroissant does, never rows of two versions taken for one.
@@ -19,13 +24,14 @@ from typing import Any
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
-from croissant_recipes.journal import JOURNAL, STAGED, Journal, read_journal, staged_path, staged_view
+from croissant_recipes.journal import ASIDE, JOURNAL, STAGED, Journal, digests, read_journal, staged_path, staged_view
 from croissant_recipes.stores.object_folder import Place
 from croissant_recipes.stores.object_lock import ObjectLock
-from croissant_recipes.stores.output import Output, in_commit_order
+from croissant_recipes.stores.output import RECORDS, Output, in_commit_order
 from croissant_recipes.stores.store import Check, Lock
 
 _READS = 5
+_LOOKS = 50
 
 
 class ObjectStore:
@@ -49,8 +55,13 @@ class ObjectStore:
     def read(self) -> dict[str, bytes]:
         return read(self._place)
 
-    def commit(self, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:
-        commit(self._place, files, remove, check)
+    def set_aside(self) -> dict[str, bytes]:
+        return set_aside(self._place)
+
+    def commit(
+        self, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
+    ) -> None:
+        commit(self._place, files, remove, read, check)
 
 
 def repair(place: Place, check: Check) -> None:
@@ -82,27 +93,37 @@ def peek(place: Place) -> dict[str, bytes] | None:
     return None
 
 
-def commit(place: Place, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:
+def set_aside(place: Place) -> dict[str, bytes]:
+    """What others saved and a build replaced, with the record of that version."""
+    with suppress(FileNotFoundError):
+        return {name: place.cat(f"{ASIDE}/{name}") for name in sorted(place.listing(ASIDE))}
+    return {}
+
+
+def commit(
+    place: Place, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
+) -> None:
     """Makes the directory hold ``files`` and none of ``remove``; other files stay. ``check`` runs before each write."""
     repair(place, check)
     there = place.listing()
     gone = tuple(sorted(there.keys() & set(remove)))
     if not gone and all(_holds(place, there.get(name), name, data) for name, data in files.items()):
+        place.delete_folder(ASIDE)
         return
     place.make(place.path(STAGED))
     for name in in_commit_order(files):
         check()
         place.fs.pipe_file(place.path(staged_path(name)), files[name])
-    journal = Journal.of(files, gone)
+    journal = Journal.of(files, gone, read)
     check()
     place.fs.pipe_file(place.path(staged_path(JOURNAL)), journal.to_bytes())
+    place.delete_folder(ASIDE)
     _finish(place, journal, check)
 
 
 def _finish(place: Place, journal: Journal, check: Check) -> None:
     for name in in_commit_order(journal.files):
-        check()
-        place.copy(place.path(staged_path(name)), place.path(name))
+        _replace(place, name, journal, check)
     for name in journal.remove:
         check()
         place.delete(place.path(name))
@@ -112,9 +133,39 @@ def _finish(place: Place, journal: Journal, check: Check) -> None:
     _sweep(place, check)
 
 
+def _replace(place: Place, name: str, journal: Journal, check: Check) -> None:
+    staged = place.path(staged_path(name))
+    for looks in range(_LOOKS):
+        check()
+        tag, there = place.look(name)
+        if there is not None and digests({name: there}) == {name: journal.files[name]}:
+            return
+        if there is not None and journal.is_late(name, there):
+            _set_aside(place, name, there)
+        try:
+            place.replace(staged, name, tag)
+        except OSError:
+            # Another version by now; or a store that knows no such condition, or refuses altogether.
+            if place.look(name)[1] == there or looks == _LOOKS - 1:
+                place.copy(staged, place.path(name))
+            else:
+                continue
+        return
+
+
+def _set_aside(place: Place, name: str, data: bytes) -> None:
+    place.make(place.path(ASIDE))
+    aside = place.listing(ASIDE)
+    for record in RECORDS:
+        if record not in aside and record != name:
+            with suppress(FileNotFoundError):
+                place.copy(place.path(record), place.path(f"{ASIDE}/{record}"))
+    place.fs.pipe_file(place.path(f"{ASIDE}/{name}"), data)
+
+
 def _sweep(place: Place, check: Check) -> None:
     check()
-    place.delete_stage()
+    place.delete_folder(STAGED)
 
 
 def _refuse_damaged(place: Place, journal: Journal) -> None:

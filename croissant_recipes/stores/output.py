@@ -14,6 +14,8 @@ from croissant_recipes.location import Location
 from croissant_recipes.secrecy import without_secrets
 
 METADATA = "metadata.json"
+RECORDS = ("croissant-recipe.json", "croissant-recipe.parquet")
+"""The build record. It tells what others saved from what a build wrote."""
 
 
 @dataclass(frozen=True)
@@ -99,5 +101,6 @@ def _hint(output: Output, error: Exception) -> str:
 
 
 def in_commit_order(names: Iterable[str]) -> list[str]:
-    """Sorted, ``metadata.json`` last: it makes the others visible."""
-    return sorted(names, key=lambda name: (name == METADATA, name))
+    """Sorted, ``metadata.json`` last: it makes the others visible. Before it comes the build record, so that the one of
+    the files that are replaced is there while they are."""
+    return sorted(names, key=lambda name: (name == METADATA, name in RECORDS, name))

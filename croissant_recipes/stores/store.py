@@ -49,6 +49,13 @@ class Store(Protocol):
     def read(self) -> Mapping[str, bytes]:
         """The files directly in the directory by name, none when it does not exist."""
 
-    def commit(self, files: Mapping[str, bytes], remove: Collection[str], check: Check) -> None:
+    def set_aside(self) -> Mapping[str, bytes]:
+        """What others saved after a build had read the directory and before it replaced their files, none where nobody
+        did; and with it the build record of that version. It stays until a commit, which is to hold it too."""
+
+    def commit(
+        self, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
+    ) -> None:
         """Makes the directory hold ``files`` and none of ``remove``, as one change; other files stay. Touches nothing
-        where that is so already."""
+        where that is so already. What was set aside before goes, and what is replaced and is not as it was ``read`` is
+        set aside."""
