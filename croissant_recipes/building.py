@@ -18,13 +18,13 @@ from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.croissant.row_record import ROWS_FILE
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order
 from croissant_recipes.language import normal_form
 from croissant_recipes.options import Options
 from croissant_recipes.stores import Output
 
-_ROUNDS = 20
-"""How often a build puts back what others go on saving while it does so."""
+_PATIENCE = 30.0
+"""How long a build waits for a moment in which nobody saves, in seconds."""
 
 _HALF_SAVED = 2.0
 """How long copick may take between a CSV and its manifest, in seconds."""
@@ -75,32 +75,39 @@ def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: 
 
 
 def _write(prepared: Prepared, output: Output) -> Prepared:
-    """Writes, and puts back what others saved between the reading of what was there and its end."""
+    """Writes, with what others saved after the reading of what was there."""
     before: Existing | None = None
     with suppress(DiagnosticError):
         before = drift.parse(prepared.there, output.place)
-    read, told, problem = prepared.there, list[str](), "they kept saving"
-    for _ in range(_ROUNDS):
-        stores.commit(output, prepared.files, remove=prepared.stale, read=read)
-        aside = stores.set_aside(output)
-        if not aside:
+    read, told, waits = prepared.there, list[str](), True
+    end = time.monotonic() + _PATIENCE
+    while True:
+        in_place = stores.commit(output, prepared.files, remove=prepared.stale, read=read)
+        saved = stores.set_aside(output) if in_place else {}
+        if in_place and not saved:
             kept = [drift_notes.put_back(told, output.place)] if told else []
             return replace(prepared, diagnostics=in_order([*prepared.diagnostics, *kept]))
-        read = {**read, **prepared.files}
+        there = {**read, **prepared.files} if in_place else stores.read_existing(output)
+        if not in_place:
+            ours = {*prepared.files, *prepared.stale} & there.keys()
+            saved = {name: there[name] for name in ours if there[name] != read.get(name)}
         try:
-            prepared, notes = _with_late(prepared, drift.saved_late(aside, before, output.place, read=True), output)
+            late = drift.saved_late(saved, before, output.place, read=True)
+            if waits and drift.is_half_saved(late):
+                waits = _manifest_changes(there, output)
+                if not in_place:
+                    continue
+            prepared, notes = _with_late(prepared, late, output)
         except DiagnosticError as error:
-            problem = error.diagnostics[0].message
-            break
+            return _without_late(prepared, error.diagnostics[0].message, output, in_place=in_place)
+        if time.monotonic() > end:
+            return _without_late(prepared, "they kept saving", output, in_place=in_place)
+        read = there
         told += notes
-    left = [drift_notes.left_aside(output.place, problem)]
-    return replace(prepared, diagnostics=in_order([*prepared.diagnostics, *left]))
 
 
 def _with_late(prepared: Prepared, late: Existing, output: Output) -> tuple[Prepared, list[str]]:
     """What to write so that what others saved is in it too, and what that is."""
-    if drift.is_half_saved(late):
-        _wait_for_manifest(prepared, output)
     found = drift.unlike(drift.drift_of_late(late, output.place), late, prepared.content)
     content = drift.keep_drift(prepared.content, late, found)
     records = {name: prepared.files[name] for name in (RECORD_FILE, ROWS_FILE)}
@@ -108,12 +115,20 @@ def _with_late(prepared: Prepared, late: Existing, output: Output) -> tuple[Prep
     return replace(prepared, content=content, files={**records, **content.files()}), notes
 
 
-def _wait_for_manifest(prepared: Prepared, output: Output) -> None:
+def _without_late(prepared: Prepared, why: str, output: Output, *, in_place: bool) -> Prepared:
+    told = (drift_notes.left_aside if in_place else drift_notes.left_in_place)(output.place, why)
+    return replace(prepared, diagnostics=in_order([*prepared.diagnostics, told]))
+
+
+def _manifest_changes(there: Mapping[str, bytes], output: Output) -> bool:
     """Waits until somebody who saved a CSV has written its manifest. Were that put beside our CSVs afterwards, it would
-    not fit them."""
+    not fit them. False if they never do."""
     end = time.monotonic() + _HALF_SAVED
-    while time.monotonic() < end and stores.peek(output).get(METADATA) == prepared.files[METADATA]:
+    while stores.peek(output).get(METADATA) == there.get(METADATA):
+        if time.monotonic() > end:
+            return False
         time.sleep(0.01)
+    return True
 
 
 def _prepare(
@@ -185,13 +200,17 @@ def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tu
 def _decide_late(
     content: Content, aside: Mapping[str, bytes], there: Existing | None, output: Output, options: Options
 ) -> tuple[Content, list[Diagnostic]]:
-    if options.on_drift == "discard":
+    try:
+        late = drift.saved_late(aside, there, output.place, read=False)
+        found = drift.unlike(drift.drift_of_late(late, output.place), late, content)
+    except DiagnosticError as error:
+        lost = options.on_drift == "discard"
+        return content, [replace(d, severity=Severity.INFO) if lost else d for d in error.diagnostics]
+    if not found:
         return content, []
-    late = drift.saved_late(aside, there, output.place, read=False)
-    found = drift.unlike(drift.drift_of_late(late, output.place), late, content)
-    if not found or options.on_drift == "keep":
-        return drift.keep_drift(content, late, found), []
-    return content, [drift_notes.left_by_a_killed_build(found, late, content, output.place)]
+    if options.on_drift == "keep":
+        content = drift.keep_drift(content, late, found)
+    return content, [drift_notes.left_by_a_killed_build(found, late, content, output.place, options.on_drift)]
 
 
 def _origin(plan: Plan, output: Output) -> Origin:

@@ -44,7 +44,11 @@ class Journal:
     before: Mapping[str, str] | None = None
 
     @classmethod
-    def of(cls, files: Mapping[str, bytes], remove: tuple[str, ...], before: Mapping[str, bytes]) -> Journal:
+    def of(
+        cls, files: Mapping[str, bytes], remove: tuple[str, ...], before: Mapping[str, bytes] | None = None
+    ) -> Journal:
+        if before is None:
+            return cls(digests(files), remove)
         replaced = {name: data for name, data in before.items() if name in files or name in remove}
         return cls(digests(files), remove, digests(replaced))
 

@@ -37,16 +37,21 @@ def lab(tmp_path: Path) -> Lab:
     return lab
 
 
-def before_the_swap(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object]) -> None:
-    """Each swap of a build is preceded by one of the actions, in order, as long as there are any."""
-    left, put_in_place = list(actions), disk._put_in_place
+def before(monkeypatch: pytest.MonkeyPatch, step: str, *actions: Callable[[], object]) -> None:
+    """Each time a build comes to a step, it is preceded by one of the actions, in order, as long as there are any."""
+    left, done = list(actions), getattr(disk, step)
 
-    def late(at: Any) -> None:
+    def late(*given: Any) -> Any:
         if left:
             left.pop(0)()
-        put_in_place(at)
+        return done(*given)
 
-    monkeypatch.setattr(disk, "_put_in_place", late)
+    monkeypatch.setattr(disk, step, late)
+
+
+def before_the_swap(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object]) -> None:
+    """At the last moment, when a build has looked whether anything changed. Roots of ours cannot save then."""
+    before(monkeypatch, "_put_in_place", *actions)
 
 
 def beside(lab: Lab) -> list[str]:
@@ -56,14 +61,21 @@ def beside(lab: Lab) -> list[str]:
 CLEAN = [".croissant-recipe.lock", "Croissant"]
 
 
-@pytest.mark.parametrize("open_with", [from_croissant, copick.from_croissant])
-@pytest.mark.parametrize("swap", ["exchange", "renames"])
+@pytest.mark.parametrize(
+    ("open_with", "step", "swap"),
+    [
+        (from_croissant, "_stage", "exchange"),
+        (copick.from_croissant, "_stage", "exchange"),
+        (copick.from_croissant, "_put_in_place", "exchange"),
+        (copick.from_croissant, "_put_in_place", "renames"),
+    ],
+)
 def test_picks_saved_before_the_swap_are_kept(
-    lab: Lab, open_with: Callable[[str], Any], swap: str, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, open_with: Callable[[str], Any], step: str, swap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if swap == "renames":
         monkeypatch.setattr(disk, "exchange", lambda *_: False)
-    before_the_swap(monkeypatch, lambda: lab.add_picks(open_with=open_with))
+    before(monkeypatch, step, lambda: lab.add_picks(open_with=open_with))
     result = lab.build()
     assert result.written
     assert [str(d) for d in result.diagnostics] == [
@@ -81,7 +93,7 @@ def test_picks_saved_before_the_swap_are_kept(
 
 
 def test_what_others_save_while_that_is_put_back_is_kept_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = from_croissant(str(lab.manifest))
+    root = copick.from_croissant(str(lab.manifest))
 
     def save(session: str) -> None:
         picks = root.get_run("TS_1").new_picks("ribosome", session, "bob")
@@ -89,7 +101,7 @@ def test_what_others_save_while_that_is_put_back_is_kept_too(lab: Lab, monkeypat
         picks.store()
 
     # The second is saved over the new version, with all that this root had read of the old one.
-    before_the_swap(monkeypatch, lambda: save("9"), lambda: save("10"), lambda: lab.add_picks("11"))
+    before_the_swap(monkeypatch, lambda: save("9"), lambda: save("10"), lambda: save("11"))
     assert lab.build().written
     added = {("TS_1", "bob", session, "ribosome") for session in ("9", "10", "11")}
     assert set(lab.rows("picks")) == {*added, *RIBOSOMES[:2]}
@@ -103,7 +115,7 @@ def test_other_changes_before_the_swap_are_kept(lab: Lab, monkeypatch: pytest.Mo
         lab.edit_manifest(lambda d: d.update(description="By hand."))
         (lab.croissant / "README").write_text("mine")
 
-    before_the_swap(monkeypatch, change)
+    before(monkeypatch, "_stage", change)
     assert lab.build().written
     assert lab.rows("runs", "name", "split") == [("TS_1", "train"), ("TS_2", "")]
     assert lab.rows("picks") == RIBOSOMES[:1]
@@ -115,7 +127,7 @@ def test_what_was_to_be_discarded_does_not_come_back_with_what_is_saved_late(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.add_picks("8")
-    before_the_swap(monkeypatch, lambda: lab.add_picks("9"))
+    before_the_swap(monkeypatch, lambda: lab.add_picks("9", copick.from_croissant))
     assert lab.build(on_drift="discard").written
     assert set(lab.rows("picks")) == {ADDED, *RIBOSOMES[:2]}
 
@@ -169,7 +181,7 @@ def test_a_build_killed_before_it_puts_back_what_was_saved_leaves_it_for_the_nex
 ) -> None:
     from croissant_recipes import building
 
-    before_the_swap(monkeypatch, lab.add_picks)
+    before_the_swap(monkeypatch, lambda: lab.add_picks(open_with=copick.from_croissant))
     module = disk if where == "_settle" else building
     original, calls = getattr(module, where), []
 
@@ -201,7 +213,8 @@ def test_a_build_killed_before_it_puts_back_what_was_saved_leaves_it_for_the_nex
     assert beside(lab) == CLEAN
     shutil.rmtree(lab.out)
     copy.rename(lab.out)
-    assert lab.build(on_drift="discard").written
+    discarded = lab.build(on_drift="discard")
+    assert [d.notes for d in with_code(discarded.diagnostics, Code.DRIFT)] == [told.notes], "nothing is lost silently"
     assert lab.rows("picks") == RIBOSOMES[:2]
     assert beside(lab) == CLEAN
 

@@ -124,6 +124,7 @@ def of_what_is_there(
         digests_of(metadata_of(manifest)),
         digests_of(config_of(manifest)),
         digests_of(objects_of(manifest)),
+        digests_of(named_others(manifest)),
         row_record.of_rows(records),
     )
 

@@ -52,12 +52,21 @@ def decided(existing: Existing, planned: Content, place: str, *, kept: bool) -> 
     ]
 
 
-def left_by_a_killed_build(found: Drift, late: Existing, planned: Content, place: str) -> Diagnostic:
-    """What to tell of what others saved while a build worked that was killed before it could put it back."""
+def left_by_a_killed_build(found: Drift, late: Existing, planned: Content, place: str, decision: str) -> Diagnostic:
+    """What to tell of what others saved while a build worked that was killed before it could put it back.
+
+    Args:
+        found, late: What they saved.
+        planned: What the recipe says.
+        place: The Croissant folder.
+        decision: ``keep`` or ``discard``, or that nobody decided yet.
+    """
+    told = {"keep": ", which is kept", "discard": ", which is discarded"}.get(decision, "")
     return Diagnostic(
         Code.DRIFT,
-        f"{place}: others saved while it was built, and the build was killed before it could put that back",
-        hint="keep these changes with --on-drift keep, or lose them with --on-drift discard",
+        f"{place}: others saved while it was built, and the build was killed before it could put that back{told}",
+        Severity.INFO if told else Severity.ERROR,
+        hint=None if told else "keep these changes with --on-drift keep, or lose them with --on-drift discard",
         notes=tuple(notes(found, late, planned)),
     )
 
@@ -80,6 +89,13 @@ def left_aside(place: str, why: str) -> Diagnostic:
         f"{place}: others saved while it was built, and what they saved last is set aside: {why}",
         Severity.WARNING,
         hint="build again once nobody saves there: it shows what is set aside, and keeps it if asked to",
+    )
+
+
+def left_in_place(place: str, why: str) -> Diagnostic:
+    """What to tell where nothing could be written because of what others saved."""
+    return Diagnostic(
+        Code.LOCKED, f"{place} changed while it was built: {why}", hint="build again once nobody saves there"
     )
 
 

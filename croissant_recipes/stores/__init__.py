@@ -127,7 +127,7 @@ def commit(
     *,
     remove: Collection[str] = (),
     read: Mapping[str, bytes] | None = None,
-) -> None:
+) -> bool:
     """Writes ``Croissant/<name>`` for each of ``files`` and takes away each of ``remove``, as one change. To be called
     inside ``locked``.
 
@@ -138,8 +138,11 @@ def commit(
         output: Where to write.
         files: What to write.
         remove: What to take away.
-        read: The files that were there when the new ones were made. Of those that are replaced, others than these are
-            ``set_aside``. Without it they are those that are there now.
+        read: The files that were there when the new ones were made; without it, those that are there now. Of others
+            that are saved at the last moment and replaced, nothing is lost: they are ``set_aside``.
+
+    Returns:
+        Whether they are in place: they are not, and nothing is changed, where others saved since ``read``.
 
     Raises:
         DiagnosticError: ``NOT_WRITABLE``; the old Croissant is then still the one that is read, unless a remote store
@@ -152,4 +155,4 @@ def commit(
     check = _check_of(output)
     with reporting(output):
         store = _open(output)
-        store.commit(files, remove, store.read() if read is None else read, check)
+        return store.commit(files, remove, store.read() if read is None else read, check)

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,9 @@ from croissant_recipes.stores.output import RECORDS, Output, in_commit_order, re
 from croissant_recipes.stores.store import Check, Lock
 
 LOCK_FILE = ".croissant-recipe.lock"
+
+if sys.platform != "win32":
+    import fcntl
 
 _READS = 20
 
@@ -86,8 +91,8 @@ class DiskStore:
         remove: Collection[str],
         read: Mapping[str, bytes],
         check: Check,  # noqa: ARG002
-    ) -> None:
-        commit(self._at, files, remove, read)
+    ) -> bool:
+        return commit(self._at, files, remove, read)
 
 
 @dataclass(frozen=True)
@@ -195,8 +200,9 @@ def peek(at: Places) -> dict[str, bytes] | None:
     return None
 
 
-def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes]) -> None:
-    """Replaces ``current`` by itself with ``files`` added or replaced and ``remove`` taken out, or leaves it as it is.
+def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes]) -> bool:
+    """Replaces ``current`` by itself with ``files`` added or replaced and ``remove`` taken out, or leaves it as it is,
+    and then says false if that is because it is not as it was ``read``.
 
     Raises:
         OSError: If it cannot; ``current`` is then as it was.
@@ -206,18 +212,45 @@ def commit(at: Places, files: Mapping[str, bytes], remove: Collection[str], read
     same = {name for name, data in files.items() if _holds(os.path.join(at.current, name), data)}
     if len(same) == len(files) and not any(os.path.lexists(os.path.join(at.current, name)) for name in remove):
         _discard(at, at.aside)
-        return
+        return True
+    unchanged = True
     try:
-        _stage(at, {name: data for name, data in files.items() if name not in same}, remove, _passing(files))
-        _write(at.swap, Journal.of(files, tuple(remove), read).to_bytes())
-        _put_in_place(at)
+        _stage(at, {name: data for name, data in files.items() if name not in same}, remove, files)
+        journal = Journal.of(files, tuple(remove), read)
+        _write(at.swap, journal.to_bytes())
+        with _saving_waits(at.current):
+            unchanged = not _changed_since(at, journal)
+            if unchanged:
+                _put_in_place(at)
     except OSError:
         with suppress(OSError):
             repair(at)
         raise
-    # The new version is in place and the build has succeeded; the next one does what cannot be done now.
+    # What is to be in place is, and the next build does what cannot be done now.
     with suppress(OSError):
         repair(at)
+    return unchanged
+
+
+@contextmanager
+def _saving_waits(folder: str) -> Iterator[None]:
+    """Lets nobody save there who locks the folder to do so, as roots of ``from_croissant`` do, but not copick's."""
+    if sys.platform == "win32" or not os.path.isdir(folder):
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems lock no folders.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _changed_since(at: Places, journal: Journal) -> bool:
+    there = read(at)
+    return any(name in there and journal.is_late(name, there[name]) for name in [*journal.files, *journal.remove])
 
 
 def _refuse_unfit(at: Places, names: Collection[str]) -> None:
@@ -234,16 +267,18 @@ def _refuse_unfit(at: Places, names: Collection[str]) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
 
 
-def _passing(ours: Collection[str]) -> set[str]:
-    """Names of files that copick writes and takes away again when it saves or reads ours."""
-    return {_READING_COPY, *(f"{name}.tmp" for name in ours)}
+def _is_passing(name: str, ours: Collection[str]) -> bool:
+    """Whether a file is one that copick or ``from_croissant`` writes and takes away when it saves or reads ours."""
+    saved = re.fullmatch(r"(?:\.(.+)\.\d+|(.+))\.tmp", name)
+    return name == _READING_COPY or (saved is not None and (saved[1] in ours or saved[2] in ours))
 
 
-def _stage(at: Places, files: Mapping[str, bytes], remove: Collection[str], passing: Collection[str]) -> None:
+def _stage(at: Places, files: Mapping[str, bytes], remove: Collection[str], ours: Collection[str]) -> None:
     os.mkdir(at.new)
     kept: set[str] = set()
     if os.path.lexists(at.current):
-        kept = set(os.listdir(at.current)).difference(files, remove, passing)
+        others = set(os.listdir(at.current)).difference(files, remove)
+        kept = {name for name in others if not _is_passing(name, ours)}
         shutil.copymode(at.current, at.new)
     for name in in_commit_order({*files, *kept}):
         if name in files:
@@ -299,7 +334,9 @@ def _sync_directory(path: str) -> None:
 
 def _carry_late(source: str, target: str, ours: Collection[str]) -> None:
     """Gives the new version what others put beside our files, or changed there, while it was staged."""
-    for name in sorted(set(os.listdir(source)).difference(ours, _passing(ours))):
+    for name in sorted(set(os.listdir(source)).difference(ours)):
+        if _is_passing(name, ours):
+            continue
         old, new = os.path.join(source, name), os.path.join(target, name)
         if os.path.isdir(old) and os.path.isdir(new) and not os.path.islink(old):
             _carry_late(old, new, ())

@@ -60,8 +60,8 @@ class ObjectStore:
 
     def commit(
         self, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
-    ) -> None:
-        commit(self._place, files, remove, read, check)
+    ) -> bool:
+        return commit(self._place, files, remove, read, check)
 
 
 def repair(place: Place, check: Check) -> None:
@@ -102,23 +102,28 @@ def set_aside(place: Place) -> dict[str, bytes]:
 
 def commit(
     place: Place, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
-) -> None:
-    """Makes the directory hold ``files`` and none of ``remove``; other files stay. ``check`` runs before each write."""
+) -> bool:
+    """Makes the directory hold ``files`` and none of ``remove``; other files stay. False where it is not as it was
+    ``read``. ``check`` runs before each write."""
     repair(place, check)
     there = place.listing()
     gone = tuple(sorted(there.keys() & set(remove)))
     if not gone and all(_holds(place, there.get(name), name, data) for name, data in files.items()):
         place.delete_folder(ASIDE)
-        return
+        return True
     place.make(place.path(STAGED))
     for name in in_commit_order(files):
         check()
         place.fs.pipe_file(place.path(staged_path(name)), files[name])
     journal = Journal.of(files, gone, read)
     check()
+    if any(journal.is_late(name, place.cat(name)) for name in there if name in files or name in gone):
+        _sweep(place, check)
+        return False
     place.fs.pipe_file(place.path(staged_path(JOURNAL)), journal.to_bytes())
     place.delete_folder(ASIDE)
     _finish(place, journal, check)
+    return True
 
 
 def _finish(place: Place, journal: Journal, check: Check) -> None:

@@ -55,7 +55,8 @@ class Store(Protocol):
 
     def commit(
         self, files: Mapping[str, bytes], remove: Collection[str], read: Mapping[str, bytes], check: Check
-    ) -> None:
+    ) -> bool:
         """Makes the directory hold ``files`` and none of ``remove``, as one change; other files stay. Touches nothing
-        where that is so already. What was set aside before goes, and what is replaced and is not as it was ``read`` is
-        set aside."""
+        where that is so already. False, with nothing done, where what is to be replaced is not as it was ``read``.
+
+        What was set aside before goes. What is saved by others at the last moment, and replaced, is set aside."""
