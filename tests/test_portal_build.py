@@ -796,6 +796,34 @@ def test_rows_of_an_overlay_beside_the_portal_lie_in_the_overlay(
     assert manifest(root)["copick:baseUrl"] == f"{BUCKET}/"
 
 
+def test_runs_that_the_overlay_alone_has_are_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """copick lists the portal's runs, by their ids; an overlay named after the portal's names is not seen."""
+    monkeypatch.setattr(portal_datasets, "PORTAL_URL", server.url)
+    for run in (str(TABLES["Run"][0]["id"]), TABLES["Run"][0]["name"]):
+        mesh = tmp_path / "overlay/ExperimentRuns" / run / "Meshes/me_1_ribo.glb"
+        mesh.parent.mkdir(parents=True)
+        mesh.write_bytes(b"glTF")
+    config = {
+        "config_type": "cryoet_data_portal",
+        "pickable_objects": [{"name": "ribo", "is_particle": True, "identifier": "GO:0022626"}],
+        "overlay_root": str(tmp_path / "overlay"),
+        "dataset_ids": [10000],
+    }
+    (tmp_path / "project.json").write_text(json.dumps(config))
+    layers = [{"export": "mine", "meshes": "all", "others": "exclude"}]
+    recipe = write(tmp_path, "", sources={"mine": {"copick": {"config": "project.json"}}}, layers=layers)
+    (result,) = api.build(recipe)
+    (told,) = [d for d in result.diagnostics if d.code is Code.NOT_EXPORTED]
+    name = TABLES["Run"][0]["name"]
+    assert told.message == (
+        f"source 'mine': what the overlay holds of {name!r} is left out: the datasets have no run of this id"
+    )
+    assert result.report.rows is not None
+    assert result.report.rows["meshes"] == 1
+
+
 # Several recipes in one call
 
 

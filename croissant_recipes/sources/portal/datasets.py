@@ -90,6 +90,12 @@ class PortalSource:
             inventories[0] = _with_diagnostic(inventories[0], note)
         return inventories
 
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The ids of all runs of the datasets, once they were scanned: copick's names of them."""
+        assert self._overview is not None, "a portal has runs once it was scanned"
+        return frozenset(str(row["id"]) for row in self._overview.runs)
+
     def read_files(
         self,
         files: Sequence[tuple[str, str]],

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import Diagnostic, Severity, listing
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACT_TYPES
@@ -64,6 +66,7 @@ class PortalProject:
         scanned = self._portal.scan([*layers, *every], progress)
         inventories = scanned[: len(layers)]
         found = self._scan_overlay(wanted, scanned[-1], progress)
+        strays = self._strays(found)
         roots = {
             ROOT: replace(inventories[0].roots[ROOT], primary=False),
             # A published Croissant goes without it: the data of its other rows stays in the portal's bucket.
@@ -78,7 +81,7 @@ class PortalProject:
                 roots=roots,
                 objects=self._objects,
                 config=self._facts,
-                diagnostics=(*inventory.diagnostics, *found.diagnostics),
+                diagnostics=(*inventory.diagnostics, *found.diagnostics, *strays),
             )
             for inventory, layer in zip(inventories, layers, strict=True)
         ]
@@ -99,6 +102,16 @@ class PortalProject:
         scanned = [(layer, inventory) for layer, inventory in self._scanned if layer in layers]
         portal = self._portal.identity(layers, [])
         return identity_of(scanned, files, facts=self._read, tokens=self._tokens, runs_chosen=True, of=[portal])
+
+    def _strays(self, found: ProjectScan) -> list[Diagnostic]:
+        """What is said of runs that the overlay alone has: copick does not list them."""
+        held = {run for table in found.tables.values() if "run" in table for run in table["run"]}
+        strays = sorted(held - self._portal.run_ids)
+        if not strays:
+            return []
+        runs = f"what the overlay holds of {listing(strays)} is left out: the datasets have no run of this id"
+        hint = "name its folders after the ids of the portal's runs"
+        return [Diagnostic(Code.NOT_EXPORTED, f"source {self._config.source!r}: {runs}", Severity.WARNING, hint)]
 
     def _scan_overlay(self, wanted: Wanted, below: Inventory, progress: Progress) -> ProjectScan:
         root = open_root(self._config, OVERLAY, "overlay", self._workers)
