@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +148,39 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
     ]
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
-    return tuple(_write(p, o, options) for p, o in zip(previews, outcomes, strict=True))
+    return _write_all(previews, outcomes, options)
+
+
+def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:
+    """Nothing is written before every place is known to be one that can be written."""
+    from croissant_recipes import stores
+
+    with ExitStack() as held:
+        refused: dict[int, tuple[Diagnostic, ...]] = {}
+        # In one order, so that two builds of the same places do not wait for each other.
+        for at in sorted(range(len(previews)), key=lambda at: str(_output_of(previews[at]).project_root.real)):
+            try:
+                held.enter_context(stores.locked(_output_of(previews[at])))
+            except DiagnosticError as error:
+                refused[at] = error.diagnostics
+        if refused:
+            return tuple(
+                replace(p, diagnostics=in_order([*p.diagnostics, *refused.get(at, ())]))
+                for at, p in enumerate(previews)
+            )
+        written = tuple(_write(p, o, options) for p, o in zip(previews, outcomes, strict=True))
+        try:
+            held.close()
+        except DiagnosticError as error:
+            # What is written is there: that its lock cannot be given back is told with the last.
+            *others, last = written
+            return (*others, replace(last, diagnostics=in_order([*last.diagnostics, *error.diagnostics])))
+        return written
+
+
+def _output_of(planned: Planned) -> Output:
+    assert planned.output is not None
+    return planned.output
 
 
 def _with_base_url(options: Options) -> tuple[Options, tuple[Diagnostic, ...]]:

@@ -5,9 +5,11 @@ Commands import what they use, so that ``--help`` waits for nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,11 @@ import click
 
 from croissant_recipes import __version__
 from croissant_recipes.codes import Code, ExitCode
-from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
 from croissant_recipes.render.colour import paint_for
+from croissant_recipes.streams import Streams
 
 if TYPE_CHECKING:
     from croissant_recipes.api import Planned
@@ -42,6 +45,26 @@ class _Group(click.Group):
     """Ends with the exit code that the documentation promises, whatever happens."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        if sys.stdout is not sys.__stdout__:
+            # Somebody else looks after the streams.
+            return self._main(*args, **kwargs)
+        streams = Streams()
+        try:
+            self._main(*args, **kwargs)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else ExitCode.GOOD
+            if (problem := streams.finish()) is not None:
+                message = f"standard output cannot be written: {problem.strerror}"
+                hint = "free some space there, or give it another place; files that were built are complete"
+                _echo_err(Diagnostic(Code.NOT_WRITABLE, message, hint=hint).text(paint_for(sys.stderr)))
+                code = ExitCode.first([ExitCode(code), Code.NOT_WRITABLE.exit_code])
+                streams.finish()
+            if code == ExitCode.INTERRUPTED:
+                # Threads may still wait for an answer that nobody wants any more.
+                os._exit(code)
+            sys.exit(code)
+
+    def _main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except SystemExit:
@@ -51,13 +74,24 @@ class _Group(click.Group):
             click.echo("This is a bug in croissant-recipe. Please report it with the lines above.", err=True)
             sys.exit(ExitCode.BUG)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _interruptible():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _interruptible():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            # Further out, click ends with 1, which is for bugs.
-            click.echo("Interrupted.", err=True)
-            sys.exit(ExitCode.INTERRUPTED)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ends a command that is interrupted as the documentation promises: further out, click ends it with 1, which is for
+    bugs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 @click.group(
@@ -171,6 +205,7 @@ def build(**flags: Any) -> None:
     if flags["config_overlay"] and not flags["emit_config"]:
         raise click.UsageError("--config-overlay goes with --emit-config")
     options = _options(flags)
+    _refuse_targets(flags)
     run = api.plan if flags["dry_run"] else api.build
     results = run(*flags["recipes"], options=options, progress=_progress(flags))
     _render(results, flags, show_plan=flags["dry_run"])
@@ -203,11 +238,14 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     Its comments list what there is. What only you know, such as the licence, is left for you to fill in.
     """
     from croissant_recipes import api
+    from croissant_recipes.stores import single_files
 
     if (config is None) == (datasets is None):
         raise click.UsageError("give either --config or --datasets")
     if output is not None and Path(output).exists() and not force:
         raise click.UsageError(f"{output} exists; --force replaces it")
+    if output is not None:
+        _writing(lambda: single_files.refuse_file(output))
     folder = Path(output).resolve().parent if output else Path.cwd()
     text, found = api.starter_recipe(
         config=config, datasets=_dataset_ids(datasets), portal_url=portal_url, folder=folder
@@ -215,7 +253,8 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     for diagnostic in found:
         click.echo(diagnostic.text(paint_for(sys.stderr)), err=True)
     if text is not None and output is not None:
-        _write_file(output, text.encode())
+        content = text.encode()
+        _writing(lambda: single_files.write_file(output, content))
         click.echo(f"Wrote {output}. Fill in its license and date_published, then: croissant-recipe plan {output}")
     elif text is not None:
         click.echo(text, nl=False)
@@ -300,22 +339,38 @@ def _echo_err(text: str) -> None:
         click.echo(text, err=True)
 
 
-def _write_file(path: str, data: bytes) -> None:
+def _writing(do: Callable[[], None]) -> None:
+    """Ends the command where a file cannot be written."""
     try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        hint = "give the path of a file in a folder that can be written to"
-        told = Diagnostic(Code.NOT_WRITABLE, f"{path}: {error.strerror or error}", hint=hint)
-        click.echo(told.text(paint_for(sys.stderr)), err=True)
+        do()
+    except DiagnosticError as error:
+        for found in error.diagnostics:
+            _echo_err(found.text(paint_for(sys.stderr)))
         sys.exit(Code.NOT_WRITABLE.exit_code)
+
+
+def _refuse_targets(flags: dict[str, Any]) -> None:
+    """Before a source is read: what is written at the end can be written."""
+    if not flags["emit_config"] or flags["dry_run"]:
+        return
+    from croissant_recipes.opening import emitted_config
+    from croissant_recipes.stores import single_files
+
+    what = "copick config of a Croissant"
+    _writing(lambda: single_files.refuse_file(flags["emit_config"], emitted_config.is_such, what))
+    if flags["config_overlay"]:
+        overlay = Location.parse(flags["config_overlay"])
+        if overlay.is_local:
+            _writing(lambda: single_files.refuse_folder(overlay.path))
 
 
 def _emit_config(result: Planned, path: str, overlay: str | None) -> None:
     from croissant_recipes.opening import emitted_config
+    from croissant_recipes.stores import single_files
 
     assert result.plan is not None
     assert result.output is not None
     content = result.plan.content
     place = Location.parse(overlay) if overlay else None
     config = emitted_config.emit(str(result.output.metadata), content.base_url, place, content.tables)
-    _write_file(path, config)
+    _writing(lambda: single_files.write_file(path, config))

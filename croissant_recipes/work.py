@@ -72,7 +72,8 @@ class Workers:
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._own is not None:
-            self._own.shutdown(wait=True, cancel_futures=True)
+            # Who interrupts does not wait for an answer that is under way.
+            self._own.shutdown(wait=not isinstance(failure, KeyboardInterrupt), cancel_futures=True)
 
     def each(
         self,

@@ -27,8 +27,9 @@ LAYERS = (
     {"building"},
     {"report"},
     {"api"},
-    {"render", "terminal"},
+    {"render", "terminal", "streams"},
     {"cli"},
+    {"__main__"},
 )
 """Modules and packages of the top level, lowest first. A module imports from lower layers and from its own."""
 

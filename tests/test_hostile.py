@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from croissants import write_croissant
 
 import croissant_recipes
 from croissant_recipes.diagnostics import Diagnostic
@@ -167,6 +169,29 @@ def test_a_recipe_of_many_values_is_not_read_to_its_end(folder: Path, monkeypatc
     monkeypatch.setattr(yaml_nodes, "_NODE_LIMIT", 100)
     (folder / "recipe.yaml").write_text("- x\n" * 100 + "- [")
     assert said().startswith("recipe.yaml:100:3: error[CR102]: the file holds more than 100 values")
+
+
+# A Croissant
+
+
+@pytest.mark.parametrize(
+    ("objects", "problem"),
+    [
+        (
+            [{"name": "a", "metadata": "x"}],
+            "copick:config.pickable_objects.0.metadata: Input should be a valid dictionary",
+        ),
+        ([{"name": "a", "color": [1, "x"]}], "copick:config.pickable_objects.0.color"),
+        ([{"name": "a", "radius": []}], "copick:config.pickable_objects.0.radius: Input should be a valid number"),
+    ],
+)
+def test_objects_of_a_croissant_that_copick_would_refuse(folder: Path, objects: object, problem: str) -> None:
+    manifest = write_croissant(folder / "other", {})
+    document = json.loads(manifest.read_bytes())
+    document["copick:config"]["pickable_objects"] = objects
+    manifest.write_text(json.dumps(document))
+    (folder / "recipe.yaml").write_text(FROM_CROISSANT)
+    assert f"Croissant {manifest}: copick:config.pickable_objects.0.{problem}" in said()
 
 
 # The web

@@ -20,7 +20,7 @@ from croissant_recipes.sources.portal import datasets as portal_datasets
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.sources.portal.transport import Limits
 from tests.portal_builds import Files, built_files
-from tests.portal_server import Drop, ErrorBody, Fault, Server, Stall, Status, Truncate, serve
+from tests.portal_server import Drop, ErrorBody, Fault, Mangle, Server, Stall, Status, Truncate, serve
 from tests.portal_tables import generate
 
 TABLES = generate(runs=6)
@@ -125,6 +125,39 @@ def on(text: str, fault: Fault) -> Callable[[int, str], Fault | None]:
 
 
 # Where another try helps
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b"null", b'{"data": {"rows": []}}', b'{"errors": [{"message": "no"}]}', b"\xff", b"[" * 9_999],
+)
+def test_a_502_is_none_whatever_its_body_says(expected: Files, tmp_path: Path, body: bytes) -> None:
+    """Asked again as often as any other, and never taken for an answer."""
+    seen: dict[str, int] = {}
+
+    def faults(_: int, query: str) -> Fault | None:
+        seen[query] = seen.get(query, 0) + 1
+        return Status(502, body) if "annotationFiles" in query and seen[query] < 4 else None
+
+    with serve(TABLES, faults=faults) as server:
+        (result,) = api.build(recipe(tmp_path, server), options=Options(jobs=1))
+    assert [str(d) for d in result.diagnostics if d.is_error] == []
+    assert built_files(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"data": {"rows": 5}}', "rows is no list"),
+        (b'{"data": {"rows": [null]}}', "rows.0 is no "),
+        (b'{"data": {"rows": [{"id": "7"}]}}', "rows.0.id is no Int"),
+        (b'{"data": {}}', "has no rows"),
+    ],
+)
+def test_an_answer_of_another_form(tmp_path: Path, body: bytes, problem: str) -> None:
+    with serve(TABLES, faults=on("annotationFiles(", Mangle(lambda _: body))) as server:
+        (error,) = fails(recipe(tmp_path, server))
+    assert f"the answer is not of the form that was asked for: {problem}" in error.message
 
 
 def test_every_third_request_a_502(expected: Files, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 from croissant_recipes import intake, tables
 from croissant_recipes.access import NotThereError, open_filesystem, read_bytes, read_in, reading
 from croissant_recipes.codes import Code
+from croissant_recipes.croissant import config_fields
 from croissant_recipes.croissant.serialize import empty_lines, read_csv
 from croissant_recipes.croissant.sifting import Remark, sifted, without_strays
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
@@ -272,6 +273,8 @@ def _manifest(location: Location, content: bytes) -> Mapping[str, Any]:
     ):
         hint = "write it anew with copick or croissant-recipe; mlcroissant's own writer makes it a text"
         raise _refused(location, "its copick:config is no object with a list of pickable_objects", hint)
+    if problem := config_fields.problem(config):
+        raise _refused(location, problem, "write it anew with copick or croissant-recipe, or correct it")
     return document
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from croissant_recipes import intake
 from croissant_recipes.location import URL, Location
 from croissant_recipes.opening.row_places import RowPlaces, is_public
 
@@ -38,6 +39,15 @@ def emit(
         "static_fs_args": {"anon": True} if _asks_for_anonymous(base_url, tables) else {},
     }
     return (json.dumps(config, indent=4) + "\n").encode()
+
+
+def is_such(data: bytes) -> bool:
+    """Whether a file is a config of that kind, which another may replace."""
+    try:
+        config = intake.parse_json(data)
+    except ValueError:
+        return False
+    return isinstance(config, dict) and config.get("config_type") == "mlcroissant"
 
 
 def _asks_for_anonymous(base_url: str | None, tables: Mapping[str, pd.DataFrame]) -> bool:

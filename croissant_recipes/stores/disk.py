@@ -57,8 +57,10 @@ class DiskStore:
 
     def lock(self, timeout: float) -> Lock:
         root = Path(self._output.project_root.path)
-        if not root.exists():
+        if not os.path.lexists(root):
             root.mkdir(parents=True)
+        if not root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
         # Beside the real directory: two roots whose Croissant links to one directory are one place.
         path = os.path.join(os.path.dirname(self._at.current), LOCK_FILE)
         # The file stays: were it removed, a build waiting for it and one that makes it anew would hold two different
@@ -70,6 +72,11 @@ class DiskStore:
             raise refused(self._output, f"it holds {path}", "wait until it ends, then build again") from None
         except NotImplementedError as error:  # what older versions of filelock raise where there is no flock
             raise OSError(errno.ENOSYS, str(error), path) from None
+        try:
+            _refuse_unfit(self._at, ())
+        except OSError:
+            lock.release()
+            raise
         # The system keeps this one for as long as the process lives.
         return Lock(lambda: None, lock.release)
 
@@ -254,6 +261,9 @@ def _changed_since(at: Places, journal: Journal) -> bool:
 
 
 def _refuse_unfit(at: Places, names: Collection[str]) -> None:
+    folder = os.path.dirname(at.current)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
     if not os.path.lexists(at.current):
         return
     if not os.path.isdir(at.current):

@@ -11,6 +11,6 @@ of at most four nested relations, no order without ``orderBy``, GraphQL errors a
 from __future__ import annotations
 
 from tests.portal_server.endpoint import Server, Stats, serve
-from tests.portal_server.faults import Drop, ErrorBody, Fault, Faults, Stall, Status, Truncate
+from tests.portal_server.faults import Drop, ErrorBody, Fault, Faults, Mangle, Stall, Status, Truncate
 
-__all__ = ["Drop", "ErrorBody", "Fault", "Faults", "Server", "Stall", "Stats", "Status", "Truncate", "serve"]
+__all__ = ["Drop", "ErrorBody", "Fault", "Faults", "Mangle", "Server", "Stall", "Stats", "Status", "Truncate", "serve"]

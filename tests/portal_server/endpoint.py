@@ -15,10 +15,8 @@ import orjson
 
 from tests.portal_server.answers import answer
 from tests.portal_server.catalog import catalog
-from tests.portal_server.faults import Drop, ErrorBody, Fault, Faults, Stall, Status, Truncate
+from tests.portal_server.faults import Drop, ErrorBody, Fault, Faults, Mangle, Stall, Status, Truncate
 from tests.portal_server.filters import QueryError, Store, Tables
-
-_BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 
 
 @dataclass
@@ -169,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = self._reply(number, fault, body["query"], body.get("variables") or {})
         # Sent when the query no longer counts as under way: the client may send its next before this call returns.
         if isinstance(fault, Status):
-            self._answer(_BAD_GATEWAY, status=fault.code, content_type="text/html")
+            self._answer(fault.body, status=fault.code, content_type="text/html")
         else:
             self._answer(reply, drop=isinstance(fault, Drop))
 
@@ -181,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Stall):
             self.server.portal.wait(fault.seconds)
         reply = self.server.portal.reply(number, query, variables)
+        if isinstance(fault, Mangle):
+            return fault.change(reply)
         return reply[: len(reply) // 2] if isinstance(fault, Truncate) else reply
 
     def _answer(

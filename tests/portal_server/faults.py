@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Status:
-    """The load balancer answers instead of the portal."""
+    """The load balancer answers instead of the portal, with a page of its own or another body."""
 
     code: int = 502
+    body: bytes = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,14 @@ class ErrorBody:
     message: str = "Internal server error"
 
 
-Fault = Status | Drop | Stall | Truncate | ErrorBody
+@dataclass(frozen=True)
+class Mangle:
+    """The body is what ``change`` makes of the right one."""
+
+    change: Callable[[bytes], bytes]
+
+
+Fault = Status | Drop | Stall | Truncate | ErrorBody | Mangle
 
 Faults = Callable[[int, str], Fault | None]
 """Says what goes wrong with a request, given its number (from 1) and its query."""

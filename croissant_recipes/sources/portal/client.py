@@ -16,9 +16,10 @@ from gql import GraphQLRequest
 from gql.transport.exceptions import TransportConnectionFailed, TransportProtocolError, TransportServerError
 from graphql import DocumentNode, GraphQLError, parse, validate
 
+from croissant_recipes.access import PASSING_STATUS
+from croissant_recipes.sources.portal.answer_form import Check, form_of
 from croissant_recipes.sources.portal.queries import FailedTry, Query
 
-_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 # A request that timed out has waited long already.
 _COST_OF_TIMEOUT = 3
 # A GraphQL error is mostly the same the second time, yet a server in trouble answers with one too.
@@ -35,7 +36,7 @@ class PortalClient:
         self._client.url = url
         self._timeout = timeout_seconds
         self._idle: list[_Connection] = []
-        self._documents: dict[str, DocumentNode] = {}
+        self._documents: dict[str, tuple[DocumentNode, Check]] = {}
         self._lock = threading.Lock()
 
     def send(self, query: Query) -> tuple[Mapping[str, Any], int]:
@@ -44,7 +45,8 @@ class PortalClient:
         Raises:
             FailedTry: There is no answer, or not a good one.
         """
-        request = GraphQLRequest(self._document(query), variable_values=dict(query.variables))
+        document, form = self._document(query)
+        request = GraphQLRequest(document, variable_values=dict(query.variables))
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
@@ -56,6 +58,9 @@ class PortalClient:
             raise
         with self._lock:
             self._idle.append(connection)
+        if (problem := form(answer[0])) is not None:
+            reason = f"the answer is not of the form that was asked for: {problem}"
+            raise FailedTry(reason, cost=_COST_OF_GRAPHQL_ERROR, may_be_too_large=False)
         return answer
 
     def close(self) -> None:
@@ -64,16 +69,16 @@ class PortalClient:
         for connection in connections:
             connection.close()
 
-    def _document(self, query: Query) -> DocumentNode:
+    def _document(self, query: Query) -> tuple[DocumentNode, Check]:
         with self._lock:
-            document = self._documents.get(query.text)
-            if document is None:
+            known = self._documents.get(query.text)
+            if known is None:
                 document = parse(query.text)
                 if problems := validate(self._client.schema, document):
                     reason = f"does not fit the schema of the installed client: {_messages(problems)}"
                     raise FailedTry(reason, cost=None, may_be_too_large=False)
-                self._documents[query.text] = document
-        return document
+                known = self._documents[query.text] = document, form_of(self._client.schema, document)
+        return known
 
 
 @cache
@@ -91,6 +96,7 @@ class _Connection:
         transport.default_timeout = timeout_seconds
         transport.json_deserialize = self._read
         transport.connect()
+        transport.session.hooks["response"].append(_refuse_trouble)
         self._transport = transport
         self._size = 0
 
@@ -98,6 +104,8 @@ class _Connection:
         try:
             result = self._transport.execute(request)
         except TransportConnectionFailed as error:
+            if isinstance(error.__cause__, FailedTry):
+                raise error.__cause__ from None
             if isinstance(error.__cause__, requests.exceptions.Timeout):
                 reason = f"no answer within {self._transport.default_timeout:g} s"
                 raise FailedTry(reason, cost=_COST_OF_TIMEOUT, may_be_too_large=True) from error
@@ -105,8 +113,8 @@ class _Connection:
             reason = _short(error) if refused is None else _cut(refused)
             raise FailedTry(reason, cost=1, may_be_too_large=refused is None) from error
         except TransportServerError as error:
-            passing = error.code in _PASSING_STATUS
-            raise FailedTry(_short(error), cost=1 if passing else None, may_be_too_large=passing) from error
+            # One that passes is told of before the body is looked at.
+            raise FailedTry(_short(error), cost=None, may_be_too_large=False) from error
         except TransportProtocolError as error:
             raise FailedTry("the answer is no whole JSON document", cost=1, may_be_too_large=True) from error
         if result.errors or result.data is None:
@@ -121,7 +129,17 @@ class _Connection:
     def _read(self, text: str) -> Any:
         body = text.encode()
         self._size = len(body)
-        return orjson.loads(body)
+        answer = orjson.loads(body)
+        if not isinstance(answer, dict) or not isinstance(answer.get("errors") or [], list):
+            raise ValueError("it is no answer of GraphQL")  # noqa: TRY004 - what gql takes for any wrong text
+        return answer
+
+
+def _refuse_trouble(response: requests.Response, **_: Any) -> None:
+    """A server in trouble answers with any body, one that looks like an answer too."""
+    if response.status_code in PASSING_STATUS:
+        reason = f"{response.status_code} {response.reason or 'error'}".strip()
+        raise FailedTry(reason, cost=1, may_be_too_large=True)
 
 
 def _refusal(error: TransportConnectionFailed) -> str | None:

@@ -138,8 +138,9 @@ class FetchPool:
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is not None:
             self._give_up()
-        # The executor may outlive this, and the endpoint's connections do not.
-        wait([future for parts in self._parts.values() for future in parts])
+        # The executor may outlive this, and the endpoint's connections do not. Who interrupts does not wait.
+        if failure is None or issubclass(failure, Exception):
+            wait([future for parts in self._parts.values() for future in parts])
 
     def start(self, fetches: Iterable[Fetch], scope: RunScope, rows: int, task: Task) -> None:
         """Start fetches that give about so many rows each, unless they are under way."""

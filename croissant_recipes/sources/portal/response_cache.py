@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from croissant_recipes import intake
 from croissant_recipes.sources.fact_cache import cache_directory
 
 TTL_SECONDS = 24 * 3600.0
@@ -29,6 +30,8 @@ KEPT_BYTES = 500_000_000
 _MARK = ".pruned"
 _PRUNED_EVERY = TTL_SECONDS
 _UNFINISHED_SECONDS = 3600.0
+
+_LARGEST = 256 * intake.MIB
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,16 @@ class ResponseCache:
         """The answer kept under a key, whatever its age. A file that cannot be read counts as none."""
         path = self._path(key)
         try:
-            record = orjson.loads(zlib.decompress(path.read_bytes()))
+            packed = intake.read_file(path, intake.DOCUMENT_BYTES)
+            record = orjson.loads(zlib.decompressobj().decompress(packed, _LARGEST))
             # What is asked for stays.
             with suppress(OSError):
                 os.utime(path, (self._now(), self._now()))
             age = max(self._now() - record["time"], 0.0)
-            return CachedAnswer(record["data"], record["bytes"], age)
+            data, size = record["data"], record["bytes"]
         except (OSError, ValueError, KeyError, TypeError, zlib.error):
             return None
+        return CachedAnswer(data, size, age) if isinstance(data, dict) and isinstance(size, int) else None
 
     def put(self, key: str, data: Mapping[str, Any], size: int) -> None:
         """Keep an answer. That it cannot be kept does not stop a build, and is said in ``problem``."""

@@ -1,0 +1,273 @@
+"""A folder with a source of every kind, one of which a seed spoils, and what a build has to make of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from croissants import write_croissant
+from mutations import mutate, of_json
+
+from croissant_recipes import Options, build, check, plan
+from croissant_recipes.api import Planned
+from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.render import as_json, findings, text
+from tests.portal_server import Fault, Mangle
+
+DATASET = """\
+dataset: {name: A, description: B, version: 1.0.0, license: MIT, date_published: 2026-01-15, url: https://example.org,
+          creators: [{name: C}]}
+"""
+OF_PROJECT = f"""\
+recipe: 1
+name: lab
+params: {{voxel: 10.0}}
+{DATASET}
+output: {{project_root: out-lab, base_url: "https://example.org/data", parquet: true}}
+sources: {{lab: {{copick: {{config: lab/filesystem.json}}}}}}
+objects: {{ribosome: {{label: 7}}}}
+layers:
+  - export: lab
+    tomograms: ["wbp@${{voxel}}"]
+    others: include
+splits: {{file: splits.csv, random: {{ratios: {{train: 0.5, val: 0.5}}, seed: 1}}}}
+"""
+OF_CROISSANT = f"""\
+recipe: 1
+name: old
+{DATASET}
+output: {{project_root: out-old, base_url: "https://example.org/data"}}
+sources: {{old: {{croissant: {{url: old/Croissant/metadata.json}}}}}}
+layers:
+  - {{export: old, runs: "re:TS_.*", rename: {{objects: {{ribosome: other}}}}, others: include, allow_empty: true}}
+"""
+OF_BOTH = f"""\
+recipe: 1
+name: laid
+{DATASET}
+output: {{project_root: out-laid, base_url: "https://example.org/data"}}
+sources: {{laid: {{copick: {{config: laid/mixed.json}}}}}}
+layers: [{{export: laid}}]
+"""
+ON_BASE = """\
+recipe: 1
+name: based
+base: base/Croissant/metadata.json
+output: {project_root: base}
+splits: {assign: {train: ["TS_001"]}}
+"""
+OF_PORTAL = f"""\
+recipe: 1
+name: portal
+{DATASET}
+output: {{project_root: out-portal, base_url: "https://example.org/data"}}
+sources: {{cdp: {{portal: {{datasets: [10440, 10301], url: "URL"}}}}}}
+layers:
+  - export: cdp
+    tomograms: "*"
+    on_collision: first
+    others: exclude
+  - append: cdp
+    picks: {{select: "*", where: {{is_curator_recommended: true}}}}
+    session_id: "{{annotation_file_id}}"
+    others: include
+    on_collision: first
+    allow_empty: true
+"""
+RECIPES = {"lab": OF_PROJECT, "old": OF_CROISSANT, "laid": OF_BOTH, "base": ON_BASE}
+"""By name, which is that of the source too, and what the output is called after."""
+
+CONFIG = {
+    "name": "Lab",
+    "config_type": "filesystem",
+    "pickable_objects": [
+        {"name": "ribosome", "is_particle": True, "label": 1, "color": [0, 255, 0, 255], "radius": 130.0},
+        {"name": "membrane", "is_particle": False, "label": 2, "color": [255, 0, 0, 255]},
+    ],
+    "user_id": "ada",
+    "session_id": "1",
+    "overlay_root": "local://.",
+    "overlay_fs_args": {"auto_mkdir": True},
+}
+LAID = {
+    "config_type": "mlcroissant",
+    "pickable_objects": [],
+    "croissant_url": "../base/Croissant/metadata.json",
+    "croissant_base_url": "https://example.org/elsewhere",
+    "overlay_root": "overlay",
+    "overlay_fs_args": {"auto_mkdir": True},
+    "croissant_fs_args": {},
+    "static_fs_args": {},
+}
+PICKS = {
+    "pickable_object_name": "ribosome",
+    "user_id": "ada",
+    "session_id": "1",
+    "run_name": "TS_001",
+    "voxel_spacing": 10.0,
+    "unit": "angstrom",
+    "points": [{"location": {"x": 1.0, "y": 2.0, "z": 3.0}, "instance_id": 0, "score": 1.0}],
+}
+ROWS = {
+    "runs": {"name": ["TS_001", "TS_002"], "split": ["train", ""]},
+    "voxel_spacings": {"run": ["TS_001", "TS_002"], "voxel_size": [10.0, 10.0]},
+    "tomograms": {
+        "run": ["TS_001", "TS_002"],
+        "voxel_size": [10.0, 10.0],
+        "tomo_type": ["wbp", "wbp"],
+        "url": ["ExperimentRuns/TS_001/VoxelSpacing10.000/wbp.zarr", "https://example.org/wbp.zarr"],
+    },
+    "picks": {
+        "run": ["TS_001", "TS_002"],
+        "user_id": ["ada", "bob"],
+        "session_id": ["1", "1"],
+        "object_name": ["ribosome", "ribosome"],
+        "url": ["ExperimentRuns/TS_001/Picks/ada_1_ribosome.json", "s3://bucket/picks.json"],
+    },
+}
+
+SECONDS = 5.0
+"""Of CPU time."""
+
+_OF_THEIR_OWN = ("metadata.json", "croissant-recipe.json", "filesystem.json", "mixed.json", "runs.csv", "picks.csv")
+"""Files that are spoilt as often as all others of their ending."""
+
+
+def make(folder: Path) -> None:
+    """The folder as it should be, with a Croissant that was built there."""
+    for root, run in (("lab", "TS_001"), ("lab", "TS_002"), ("laid/overlay", "TS_002")):
+        at = folder / root / "ExperimentRuns" / run
+        for part in ("Picks", "Meshes", "VoxelSpacing10.000/wbp.zarr", "Segmentations/10.000_ada_1_membrane.zarr"):
+            (at / part).mkdir(parents=True)
+        (at / "VoxelSpacing10.000/wbp.zarr/.zattrs").write_text('{"multiscales": [{}]}')
+        (at / "Picks/ada_1_ribosome.json").write_text(json.dumps(PICKS))
+        (at / "Meshes/ada_1_membrane.glb").write_bytes(b"glTF")
+    (folder / "lab/filesystem.json").write_text(json.dumps(CONFIG))
+    (folder / "laid/mixed.json").write_text(json.dumps(LAID))
+    (folder / "splits.csv").write_text("split,run\ntrain,TS_001\nval,TS_002\n")
+    for name in ("old", "base"):
+        write_croissant(folder / name, ROWS)
+    for name, recipe in RECIPES.items():
+        (folder / f"{name}.yaml").write_text(recipe)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What happened to which file, and what came of it."""
+
+    seed: int
+    spoilt: str
+    errors: tuple[Diagnostic, ...]
+    seconds: float
+
+
+class Folder:
+    """A good folder, of which each case gets a copy.
+
+    Args:
+        scratch: An empty folder, which is the working directory.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._good = scratch / "good"
+        self._good.mkdir()
+        make(self._good)
+        for name in RECIPES:
+            (built,) = build(self._good / f"{name}.yaml", options=Options(force=True))
+            assert built.written, built.diagnostics
+        self._at = scratch / "case"
+        self._sources: dict[str, list[str]] = {}
+        for path in sorted(self._good.rglob("*")):
+            if path.is_file() and not path.name.endswith(".lock"):
+                kind = path.name if path.name in _OF_THEIR_OWN else path.suffix
+                self._sources.setdefault(kind, []).append(str(path.relative_to(self._good)))
+
+    def checked(self, seed: int) -> Case:
+        """The case of a seed in which a recipe is spoilt and only checked."""
+        rng = random.Random(seed)
+        self._renew()
+        recipe = f"{rng.choice(list(RECIPES))}.yaml"
+        mutate(rng, self._at / recipe)
+        started = time.process_time()
+        (result,) = check(self._at / recipe)
+        found = findings.diagnostics(result.diagnostics) + findings.as_json([result])
+        return self._judged(seed, recipe, found, result.diagnostics, started)
+
+    def built(self, seed: int) -> Case:
+        """The case of a seed in which any source is spoilt, and planned and built."""
+        rng = random.Random(seed)
+        self._renew()
+        spoilt = rng.choice(self._sources[rng.choice(list(self._sources))])
+        mutate(rng, self._at / spoilt)
+        name = Path(Path(spoilt).parts[0].removeprefix("out-")).stem
+        if name == "splits" or (name == "base" and rng.random() < 0.3):
+            name = {"splits": "lab", "base": "laid"}[name]
+        return self._run(rng, seed, spoilt, name)
+
+    def of_portal(self, seed: int, url: str) -> Case:
+        """The case of a seed in which the answers of a portal at ``url`` are spoilt (see ``mangling``)."""
+        self._renew()
+        (self._at / "portal.yaml").write_text(OF_PORTAL.replace("URL", url))
+        return self._run(random.Random(seed), seed, "portal", "portal")
+
+    def _renew(self) -> None:
+        shutil.rmtree(self._at, ignore_errors=True)
+        shutil.copytree(self._good, self._at)
+
+    def _run(self, rng: random.Random, seed: int, spoilt: str, name: str) -> Case:
+        options = Options(
+            on_drift=rng.choice(("stop", "keep", "discard")),
+            force=rng.random() < 0.3,
+            file_sha256=rng.random() < 0.7,
+            cache="refresh",
+            jobs=4,
+        )
+        started = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # A build plans too.
+            run = plan if rng.random() < 0.2 else build
+            (result,) = run(self._at / f"{name}.yaml", options=options)
+        case = self._judged(seed, spoilt, _told(result), result.diagnostics, started)
+        assert result.ok or not result.written
+        if result.written:
+            assert result.output is not None
+            json.loads(Path(result.output.metadata.path).read_bytes(), parse_constant=_refuse)
+        return case
+
+    def _judged(self, seed: int, spoilt: str, told: str, found: tuple[Diagnostic, ...], started: float) -> Case:
+        case = Case(seed, spoilt, tuple(d for d in found if d.is_error), time.process_time() - started)
+        assert told.encode()
+        assert [str(d) for d in case.errors if not self._placed(d)] == []
+        return case
+
+    def _placed(self, found: Diagnostic) -> bool:
+        """Whether an error says where: a place in a file, or a file."""
+        return found.span is not None or str(self._at) in "\n".join([found.message, *found.notes])
+
+
+def _told(result: Planned) -> str:
+    report = result.report
+    told = findings.diagnostics(report.findings) + as_json.reports([report])
+    return told + (text.planned(report, verbose=True) if report.has_plan else "")
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} was written")
+
+
+class Mangling:
+    """Spoils some answers of a portal, each in the same way however often it is asked for; others for each seed."""
+
+    def __init__(self) -> None:
+        self.seed = 0
+
+    def __call__(self, number: int, query: str) -> Fault | None:
+        rng = random.Random(f"{self.seed} {query}")
+        return Mangle(partial(of_json, rng)) if rng.random() < 0.25 else None
