@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import copick
@@ -394,30 +387,4 @@ def test_a_file_of_the_command_line_that_cannot_be_written_is_no_bug(lab: Path) 
     ):
         result = run(*words)
         assert result.exit_code == ExitCode.UNREACHABLE
-        assert f"error[CR504]: {words[-1]}: No such file or directory\n" in result.stderr
-
-
-def test_an_interrupt_is_told_in_one_line(lab: Path) -> None:
-    recipe = lab / "pipe.yaml"
-    os.mkfifo(recipe)
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from croissant_recipes.cli import main; main()", "check", str(recipe)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with read_from(recipe):
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (ExitCode.INTERRUPTED, b"", b"Interrupted.\n")
-
-
-@contextlib.contextmanager
-def read_from(pipe: Path) -> Iterator[None]:
-    """While another process reads from a pipe, which it has opened."""
-    for _ in range(600):
-        with contextlib.suppress(OSError):
-            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            break
-        time.sleep(0.1)
-    yield
-    os.close(end)
+        assert f"error[CR504]: {words[-1]} cannot be written: No such file or directory\n" in result.stderr
