@@ -170,9 +170,10 @@ def test_a_second_build_touches_nothing(lab: Lab) -> None:
     lab.build()
     before = contents(lab.folder)
     result = lab.build()
-    assert result.ok
+    assert (result.ok, result.written) == (True, False)
     assert result.prepared is not None
     assert not result.prepared.changes
+    assert result.prepared.touched == ()
     assert contents(lab.folder) == before
 
 
@@ -302,7 +303,7 @@ def test_nothing_is_written_when_a_file_cannot_be_read(lab: Lab) -> None:
     assert told.notes[0].startswith("ExperimentRuns/TS_2/Picks/alice_1_ribosome.json: ")
     assert not lab.out.exists()
     lab.write("recipe.yaml", "  - {export: lab, picks: {select: ribosome, exclude: '*:alice'}}\n")
-    assert lab.build().written, "a file that no row names is not read"
+    assert lab.build().ok, "a file that no row names is not read"
 
 
 def test_strict_makes_errors_of_what_other_readers_change(lab: Lab) -> None:
@@ -312,7 +313,7 @@ def test_strict_makes_errors_of_what_other_readers_change(lab: Lab) -> None:
     assert told.is_error
     assert "runs.csv row 2, column name: copick and mlcroissant read 'NA' as nothing" in told.message
     assert not lab.out.exists()
-    assert lab.build().written
+    assert lab.build().ok
 
 
 # Drift
@@ -441,7 +442,7 @@ def test_what_the_recipe_changes_in_the_same_way_is_no_drift(lab: Lab) -> None:
     (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
     assert told.notes == ("~ runs: TS_3: split nothing -> val",), "all else is what the recipe says"
     lab.write("recipe.yaml", layers, more=more + ", val: TS_3}}\n", description="By hand.")
-    assert lab.build().written
+    assert lab.build().ok
     assert set(lab.rows("picks")) == {
         *(RIBOSOMES[0], RIBOSOMES[2]),
         *((run, "tool", "0", "vlp") for run in ("TS_1", "TS_3")),
@@ -464,11 +465,11 @@ def test_a_record_set_whose_last_row_somebody_deleted(lab: Lab, name: str, parqu
     gone = [note for note in told.notes if "runs.csv does not list" not in note]
     assert gone == [f"- {name}: {', '.join(map(str, row))}" for row in before]
     assert len(told.notes) - len(gone) == (name == "runs"), "other rows go with their run"
-    assert lab.build(on_drift="keep").written
+    assert lab.build(on_drift="keep").ok
     assert lab.rows(name) == []
     assert name != "runs" or lab.rows("picks") == [], "nobody sees rows of a run that is not there"
     assert list(from_croissant(str(lab.manifest)).index.rows(name)) == []
-    assert lab.build(on_drift="discard").written
+    assert lab.build(on_drift="discard").ok
     assert lab.rows(name) == before
 
 
@@ -479,7 +480,7 @@ def test_a_file_written_anew_with_the_same_rows_is_no_drift(lab: Lab) -> None:
     root.index.picks.reverse()
     root.index.mark_dirty("copick/picks")
     root.index.commit()
-    assert lab.build().written
+    assert lab.build().ok
     assert lab.rows("picks") == RIBOSOMES
 
 
@@ -491,7 +492,7 @@ def test_discard_builds_what_the_recipe_says(lab: Lab) -> None:
     from_croissant(str(lab.manifest)).set_splits({"train": ["TS_1"]})
     lab.remove_row()
     lab.edit_manifest(lambda d: d.update(description="By hand."))
-    assert lab.build(on_drift="discard").written
+    assert lab.build(on_drift="discard").ok
     assert {name: data for name, (data, _) in contents(lab.croissant).items()} == before
     assert lab.build().ok, "and then there is none"
 
@@ -520,7 +521,8 @@ def test_a_kept_build_repeated_touches_nothing(lab: Lab) -> None:
     lab.add_picks()
     lab.build(on_drift="keep")
     before = contents(lab.out)
-    assert lab.build(on_drift="keep").written
+    again = lab.build(on_drift="keep")
+    assert (again.ok, again.written) == (True, False)
     assert contents(lab.out) == before
 
 
@@ -529,11 +531,11 @@ def test_what_the_recipe_changes_meanwhile_is_built_beside_what_is_kept(lab: Lab
     lab.build()
     lab.add_picks()
     lab.write("recipe.yaml", "  - {export: lab, picks: ['vlp'], runs: [TS_1, TS_2]}\n", description="Others.")
-    assert lab.build(on_drift="keep").written
+    assert lab.build(on_drift="keep").ok
     assert sorted(lab.rows("picks")) == sorted([ADDED, ("TS_1", "tool", "0", "vlp"), ("TS_2", "tool", "0", "vlp")])
     assert lab.document()["description"] == "Others."
     # And once more: rows that the recipe dropped are not taken for somebody's.
-    assert lab.build(on_drift="keep").written
+    assert lab.build(on_drift="keep").ok
     assert len(lab.rows("picks")) == 3
 
 
@@ -546,7 +548,7 @@ def test_what_is_kept_stays_visible(lab: Lab) -> None:
     picks.points = []
     picks.store()
     lab.write("recipe.yaml", "  - {export: lab, runs: [TS_1], tomograms: 'wbp@10', picks: [ribosome]}\n")
-    assert lab.build(on_drift="keep").written
+    assert lab.build(on_drift="keep").ok
     assert lab.rows("runs") == [("TS_1",), ("TS_2",)]
     assert lab.rows("voxel_spacings") == [("TS_1", 10.0), ("TS_1", 20.0)]
     root = from_croissant(str(lab.manifest))
@@ -565,7 +567,7 @@ def test_objects_that_were_changed_are_kept_and_the_recipes_changes_too(lab: Lab
     lab.edit_manifest(change)
     lab.write("recipe.yaml", more="objects: {ribosome: {radius: 150, label: 7}}\n")
     for _ in range(2):
-        assert lab.build(on_drift="keep").written
+        assert lab.build(on_drift="keep").ok
         objects = lab.objects()
         assert objects["capsid"]["label"] == 9
         assert objects["vlp"]["radius"] == 60.0
@@ -577,7 +579,7 @@ def test_metadata_that_was_changed_is_kept_and_the_recipes_changes_too(lab: Lab)
     lab.edit_manifest(lambda d: d.update({"license": "CC0-1.0", "ours:note": "by hand"}))
     lab.write("recipe.yaml", description="Others.")
     for _ in range(2):
-        assert lab.build(on_drift="keep").written
+        assert lab.build(on_drift="keep").ok
         document = lab.document()
         assert document["license"] == "CC0-1.0"
         assert document["ours:note"] == "by hand"
@@ -626,7 +628,7 @@ def test_force_replaces_a_foreign_croissant(lab: Lab) -> None:
     foreign(lab)
     assert run("build", "--force", str(lab.recipe)).exit_code == ExitCode.GOOD
     assert lab.rows("picks") == RIBOSOMES
-    assert lab.build().written, "now it is ours"
+    assert lab.build().ok, "now it is ours"
 
 
 @pytest.mark.parametrize("data", [b"not JSON", b"[]", b"\xff\xfe"])
@@ -636,7 +638,7 @@ def test_what_cannot_be_read_is_foreign_too(lab: Lab, data: bytes) -> None:
     result = lab.build()
     assert [d.code for d in result.diagnostics if d.is_error] == [Code.FOREIGN]
     assert lab.manifest.read_bytes() == data
-    assert lab.build(force=True).written
+    assert lab.build(force=True).ok
     assert lab.rows("picks") == RIBOSOMES
 
 
@@ -652,7 +654,7 @@ def test_a_record_of_a_later_version_is_refused_with_words(lab: Lab) -> None:
     (lab.croissant / RECORD_FILE).write_text('{"format": 99}')
     (told,) = with_code(lab.build().diagnostics, Code.FOREIGN)
     assert "was built by another version of croissant-recipe: croissant-recipe.json is of format 99" in told.message
-    assert lab.build(force=True).written
+    assert lab.build(force=True).ok
 
 
 def old_record(lab: Lab) -> None:
@@ -669,7 +671,7 @@ def test_without_its_rows_a_record_tells_whether_others_changed_anything(lab: La
     lab.build()
     lose(lab)
     lab.write("recipe.yaml", "  - {export: lab, picks: ['ribosome:alice']}\n")
-    assert lab.build().written
+    assert lab.build().ok
     assert (lab.croissant / ROWS_FILE).exists()
     lose(lab)
     lab.add_picks()
@@ -677,7 +679,7 @@ def test_without_its_rows_a_record_tells_whether_others_changed_anything(lab: La
     (told,) = with_code(result.diagnostics, Code.DRIFT)
     assert "which rows did cannot be told" in told.message
     assert not result.written
-    assert lab.build(on_drift="discard").written
+    assert lab.build(on_drift="discard").ok
 
 
 def test_force_does_not_lose_drift(lab: Lab) -> None:
@@ -717,7 +719,7 @@ def test_force_does_not_lose_what_was_added_to_another_recipes_croissant(lab: La
     lab.add_picks()
     renamed(lab)
     assert with_code(lab.build(force=True).diagnostics, Code.DRIFT)
-    assert lab.build(force=True, on_drift="keep").written
+    assert lab.build(force=True, on_drift="keep").ok
     assert ADDED in lab.rows("picks")
 
 
@@ -730,7 +732,7 @@ def test_a_croissant_that_another_recipe_extended_is_that_recipes(lab: Lab) -> N
         start="base: out/Croissant/metadata.json\noutput: {project_root: out}\n",
     )
     extending.write_text(extending.read_text().replace("name: lab\n", "name: extend\n", 1))
-    assert lab.build(extending).written, "its own base is input"
+    assert lab.build(extending).ok, "its own base is input"
     assert len(lab.rows("picks")) == 6
     (told,) = [d for d in lab.build().diagnostics if d.is_error]
     assert (told.code, "the recipe 'extend' built" in told.message) == (Code.FOREIGN, True)
@@ -769,7 +771,7 @@ def write_base(lab: Lab, folder: str = "base") -> Path:
 def test_a_base_keeps_what_it_has(lab: Lab) -> None:
     base = json.loads(write_base(lab).read_bytes())
     base_recipe(lab)
-    assert lab.build().written
+    assert lab.build().ok
     assert lab.rows("runs", "name", "split") == [("TS_1", "train"), ("TS_2", ""), ("TS_3", "")]
     assert lab.rows("picks") == sorted(
         [*RIBOSOMES[:2], *((run, "tool", "0", "vlp") for run in ("TS_1", "TS_2", "TS_3"))]
@@ -795,7 +797,7 @@ def test_a_base_read_somewhere_else_has_the_same_data(lab: Lab) -> None:
     write_base(lab)
     start = 'base: base/Croissant/metadata.json\noutput: {project_root: out, base_url: "https://example.org/x"}\n'
     lab.write("recipe.yaml", "  - {append: lab, picks: [vlp], others: exclude}\n", start=start)
-    assert lab.build().written
+    assert lab.build().ok
     assert dict(lab.rows("picks", "user_id", "url"))["alice"] == (
         f"file://{lab.project.root}/ExperimentRuns/TS_2/Picks/alice_1_ribosome.json"
     )
@@ -852,7 +854,7 @@ def test_a_source_that_says_nothing_of_the_project_leaves_the_dataset_s_name(
     manifest.write_text(json.dumps(document))
     text = lab.recipe.read_text().replace("copick: {config: lab/filesystem.json}", f"croissant: {{url: {manifest}}}")
     lab.recipe.write_text(text)
-    assert lab.build().written
+    assert lab.build().ok
     rest = {"description": "Rows of a test.", "version": None, "session_id": None}
     given = {"name": "Lab", "user_id": None} | (said or {})
     assert project_of(lab) == {**given, **rest}
@@ -861,7 +863,7 @@ def test_a_source_that_says_nothing_of_the_project_leaves_the_dataset_s_name(
 def test_a_base_that_is_the_output_itself_is_appended_to(lab: Lab) -> None:
     write_base(lab, "out")
     base_recipe(lab, "out/Croissant/metadata.json")
-    assert lab.build().written, "it is input, so it is not foreign"
+    assert lab.build().ok, "it is input, so it is not foreign"
     first = contents(lab.croissant)
     assert len(lab.rows("picks")) == 5
     for _ in range(2):
@@ -874,7 +876,7 @@ def test_what_others_add_to_a_base_that_is_the_output_stays(lab: Lab) -> None:
     base_recipe(lab, "out/Croissant/metadata.json")
     lab.build()
     lab.add_picks()
-    assert lab.build().written
+    assert lab.build().ok
     assert len(lab.rows("picks")) == 6
     assert ADDED in lab.rows("picks")
 
@@ -896,7 +898,7 @@ def test_what_others_add_while_a_base_that_is_the_output_is_worked_on_is_not_los
     assert [d.code for d in result.diagnostics if d.is_error] == [Code.DRIFT]
     assert ADDED in lab.rows("picks")
     monkeypatch.undo()
-    assert lab.build().written
+    assert lab.build().ok
     assert len(lab.rows("picks")) == 6
 
 
@@ -930,7 +932,7 @@ def test_files_and_record_sets_of_a_base_that_are_not_copicks_are_kept(lab: Lab)
     base = write_base(lab)
     add_notes(lab, base)
     result = lab.build(base_recipe(lab))
-    assert result.written
+    assert result.ok
     assert notes(lab.manifest) == ["thick"]
     (told,) = [d for d in with_code(result.diagnostics, Code.OUTSIDE_ROOT) if "the base lists" in d.message]
     assert told.message == f"the base lists a file that stays where it is, below {base.parent}: 'notes.csv'"
@@ -944,7 +946,7 @@ def test_files_and_record_sets_of_a_base_that_are_not_copicks_are_kept(lab: Lab)
 def test_files_and_record_sets_of_a_base_that_is_the_output_stay_where_they_are(lab: Lab) -> None:
     add_notes(lab, write_base(lab, "out"))
     result = lab.build(base_recipe(lab, "out/Croissant/metadata.json"))
-    assert result.written
+    assert result.ok
     assert not [d for d in result.diagnostics if "the base lists" in d.message]
     (listed,) = [e for e in lab.document()["distribution"] if e["@id"] == "notes-csv"]
     assert listed["contentUrl"] == "notes.csv"
@@ -1007,7 +1009,7 @@ def test_what_others_added_and_copick_does_not_see_is_drift_too(lab: Lab) -> Non
         f"{where}runs.csv does not list 'TS_9', and rows of it are left out: 1 in picks.csv",
     )
     kept = lab.build(on_drift="keep")
-    assert kept.written
+    assert kept.ok
     assert [f"~ {d.message}" for d in with_code(kept.diagnostics, Code.CROISSANT)] == list(told.notes)
     assert lab.rows("picks") == RIBOSOMES
     assert not with_code(lab.build().diagnostics, Code.DRIFT)
@@ -1135,7 +1137,7 @@ def test_a_croissant_exported_again_is_the_same(lab: Lab) -> None:
     again = lab.folder / "again.yaml"
     again.write_text(text.split("layers:")[0] + "layers: [{export: lab}]\n")
     (result,) = build(again)
-    assert result.written
+    assert result.ok
     assert result.prepared is not None
     for schema in RECORD_SETS.values():
         assert result.prepared.files[schema.csv_name] == (lab.croissant / schema.csv_name).read_bytes()
@@ -1199,13 +1201,13 @@ def test_mode_a_in_the_projects_own_folder(lab: Lab) -> None:
     lab.write("recipe.yaml", "  - {export: lab, picks: [ribosome]}\n", start=start)
     lab.out, lab.croissant = lab.project.root, lab.project.root / "Croissant"
     lab.manifest = lab.croissant / "metadata.json"
-    assert lab.build().written
+    assert lab.build().ok
     assert "copick:baseUrl" not in lab.document()
     lab.add_picks()
-    assert lab.build().written
+    assert lab.build().ok
     assert ADDED in lab.rows("picks")
     lab.write("recipe.yaml", "  - {export: lab, picks: 'ribosome:alice'}\n", start=start)
-    assert lab.build().written
+    assert lab.build().ok
     assert ADDED not in lab.rows("picks"), "the recipe had it, and drops it"
     lab.add_picks("10")
     assert with_code(lab.build().diagnostics, Code.DRIFT), "the recipe never had this one"

@@ -874,6 +874,12 @@ WRONG = {
         "'cytosolic-ribosom:*/*' matches no picks in the chosen runs of source 'cdp'",
         "did you mean 'cytosolic-ribosome:*/*'?",
     ),
+    "object with a condition": (
+        {"picks": {"select": "cytosolic-ribosom:*/*", "where": {"method_type": "hybrid"}}, "others": "exclude"},
+        Code.NO_MATCH,
+        "'cytosolic-ribosom:*/*' matches no picks in the runs of source 'cdp'",
+        "did you mean 'cytosolic-ribosome:*/*'?",
+    ),
     "voxel size of chosen runs": (
         {"runs": ["TS_0001"], "tomograms": "wbp-raw@13.84", "others": "exclude"},
         Code.NO_MATCH,

@@ -43,6 +43,9 @@ class RenameReport:
     rows: int
 
 
+_SHOWN = 3
+
+
 class Fate(IntEnum):
     """What becomes of a row of the source in a layer."""
 
@@ -274,13 +277,24 @@ class _Layer:
                 hint = list_instead(author, known.__contains__) or did_you_mean(author, known)
                 self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} the author {author!r}", span=span, hint=hint))
                 return
-        if self.runs_amiss:
+        misspelt = [placed for placed in chosen.select if not self._is_named(placed, chosen.artifact)]
+        for placed in misspelt:
+            self._no_match(placed, chosen, [self.inventory.table(chosen.artifact)])
+        if misspelt or self.runs_amiss:
             return
+        if chosen.select:
+            of = joined([repr(placed.text) for placed in chosen.select[:_SHOWN]])
+            nothing = f"no {ARTIFACTS[chosen.artifact].one} {of} of source {self.spec.source!r} has"
         conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
         where = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
         there = self.inventory.vocabulary.get(chosen.artifact, ())
         hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
         self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} {joined(conditions)}", span=where, hint=hint))
+
+    def _is_named(self, placed: PlacedSelector, artifact: str) -> bool:
+        """Whether the source has something of the name that a selector begins with, as far as it says."""
+        known = self.inventory.vocabulary.get(artifact, ())
+        return not known or any(_answers(placed, ARTIFACTS[artifact].selected_by[0], name) for name in known)
 
     # Naming
 
