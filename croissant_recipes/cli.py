@@ -21,6 +21,7 @@ from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
 from croissant_recipes.render.colour import paint_for
+from croissant_recipes.shown import printable, shown
 from croissant_recipes.streams import Streams
 
 if TYPE_CHECKING:
@@ -86,9 +87,12 @@ class _Group(click.Group):
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Ends a command that is interrupted as the documentation promises: further out, click ends it with 1, which is for
-    bugs."""
+    bugs. What click refuses is quoted so that it controls no terminal."""
     try:
         yield
+    except click.ClickException as error:
+        vars(error)["message"] = "\n".join(map(shown, error.message.split("\n")))
+        raise
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(ExitCode.INTERRUPTED)
@@ -255,7 +259,8 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     if text is not None and output is not None:
         content = text.encode()
         _writing(lambda: single_files.write_file(output, content))
-        click.echo(f"Wrote {output}. Fill in its license and date_published, then: croissant-recipe plan {output}")
+        told = f"Wrote {output}. Fill in its license and date_published, then: croissant-recipe plan {output}"
+        click.echo(printable(told))
     elif text is not None:
         click.echo(text, nl=False)
     sys.exit(api.diagnostics_exit_code(found))

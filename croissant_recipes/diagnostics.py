@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.location import without_credentials
+from croissant_recipes.shown import shown
 
 _PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][\w.-]*", re.ASCII)
 """A text that needs no quotes in a YAML list."""
@@ -72,6 +74,13 @@ class Diagnostic:
     span: Span | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Whatever the text is made of: no finding tells a password.
+        for name in ("message", "hint"):
+            if text := getattr(self, name):
+                object.__setattr__(self, name, without_credentials(text))
+        object.__setattr__(self, "notes", tuple(map(without_credentials, self.notes)))
+
     @property
     def is_error(self) -> bool:
         return self.severity is Severity.ERROR
@@ -102,12 +111,12 @@ class Diagnostic:
 
     def text(self, paint: Paint = plain) -> str:
         """All of it, the severity and notes of what comes and goes in the colours of ``paint``."""
-        where = f"{self.span}: " if self.span else ""
+        where = f"{shown(str(self.span))}: " if self.span else ""
         severity = self.severity.value
-        lines = [f"{where}{paint(f'{severity}[{self.code.value}]', severity)}: {self.message}"]
-        lines += [f"  {paint(note, note[:1] if note[1:2] == ' ' else '')}" for note in self.notes]
+        lines = [f"{where}{paint(f'{severity}[{self.code.value}]', severity)}: {shown(self.message)}"]
+        lines += [f"  {paint(shown(note), note[:1] if note[1:2] == ' ' else '')}" for note in self.notes]
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {shown(self.hint)}")
         return "\n".join(lines)
 
 
@@ -142,9 +151,14 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> ExitCode:
     return ExitCode.first(d.code.exit_code for d in errors(diagnostics))
 
 
+_LONGEST_NAME = 300
+
+
 def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     """The names most like ``name``, best first; ties in alphabetical order."""
-    pool = sorted(set(names))
+    # What is longer than any name is like none, and takes long to be compared.
+    name = name[:_LONGEST_NAME]
+    pool = sorted(n for n in set(names) if len(n) <= _LONGEST_NAME)
     folded: dict[str, list[str]] = {}
     for n in pool:
         folded.setdefault(n.casefold(), []).append(n)

@@ -28,6 +28,10 @@ _LOCAL = frozenset({"file", "local"})
 _WEB = frozenset({"http", "https"})
 _CACHES = frozenset({"blockcache", "filecache", "simplecache"})
 """Protocols that have no path of their own: fsspec gives them that of what they keep."""
+_USER = re.compile(rf"({_NAME})(://)([^\s/?#]*|[^\s/:@]*:(?![0-9]+/)[^\s@]*)@")
+"""Before the last ``@`` ahead of the path; or, after a ``:`` that begins no port, ahead of any ``@``, as people write
+passwords that hold a ``/``."""
+_QUERY = re.compile(rf"({_NAME}://[^\s?]*)\?\S*?(?=['\"`,;:.)\]}}>]*(?:\s|$))")
 _OPTIONS = r"\?(?=[^/?=]+=[^/]*$)"
 """Where options begin that a URL ends in, such as ``?versionId=7``. Names in object stores may hold any other ``?``."""
 _NAMES_CONTAINER = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
@@ -68,6 +72,18 @@ def one_spelling(place: str) -> str:
     """A path or URL as all are written that are the same; without a look at the disk, so that links stay."""
     url = as_url(place)
     return Location.parse(url).uri if is_roundabout(url) else url
+
+
+def without_credentials(text: str) -> str:
+    """A text without the user names, passwords and queries of the URLs in it."""
+    return _QUERY.sub(r"\1", _USER.sub(_host_only, text)) if "://" in text else text
+
+
+def _host_only(match: re.Match[str]) -> str:
+    protocol, sign, user = match.groups()
+    if protocol in _NAMES_CONTAINER and ":" not in user:
+        return match.group()
+    return f"{protocol}{sign}"
 
 
 @dataclass(frozen=True, repr=False)

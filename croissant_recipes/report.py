@@ -18,6 +18,7 @@ from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.compiler.planner import Plan, Resolution
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
+from croissant_recipes.location import without_credentials
 from croissant_recipes.sources.base import Request
 from croissant_recipes.stores import Output
 
@@ -144,7 +145,7 @@ def make(
         url,
         written,
         name=plan.checked.recipe.name,
-        base=plan.checked.recipe.base,
+        base=plan.checked.recipe.base and without_credentials(plan.checked.recipe.base),
         base_rows=_held(resolution),
         base_url=plan.publication.base_url,
         layers=_layers(resolution),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-_USERINFO = re.compile(r"(?<=//)[^/@\s]+@")
-_QUERY = re.compile(r"(?<=\S)\?\S+=\S*")
+from croissant_recipes.location import without_credentials
+
+_LOOSE_QUERY = re.compile(r"(?<=\S)\?\S+=\S*")
 _SHORTEST_SECRET = 4
 
 
 def without_secrets(text: str, fs_args: Mapping[str, object]) -> str:
-    """A text without what ``fs_args`` hold, and without user names, passwords and queries of the URLs in it."""
+    """A text of a client library without what ``fs_args`` hold, and without user names, passwords and queries of the
+    URLs in it, of which it may quote a part."""
     for secret in sorted(_secrets(fs_args), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _QUERY.sub("", _USERINFO.sub("", text))
+    return _LOOSE_QUERY.sub("", without_credentials(re.sub(r"(?<=//)[^/@\s]+@", "", text)))
 
 
 def _secrets(value: object) -> Iterator[str]:

@@ -8,7 +8,10 @@ from threading import Lock
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from croissant_recipes.shown import printable
 
 
 class _BarTask:
@@ -33,7 +36,7 @@ class Bars:
     def task(self, what: str, total: int | None) -> Iterator[_BarTask]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            yield _BarTask(progress, progress.add_task(what, total=total), total)
+            yield _BarTask(progress, progress.add_task(escape(printable(what)), total=total), total)
 
 
 class _LineTask:
@@ -60,7 +63,7 @@ class Lines:
         task = _LineTask()
         yield task
         done = f": {task.done:,}" if task.done or total else ""
-        print(f"{what}{done}", file=self._stream, flush=True)
+        print(f"{printable(what)}{done}", file=self._stream, flush=True)
 
 
 def progress_for(stream: TextIO) -> Bars | Lines:

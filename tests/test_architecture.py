@@ -16,7 +16,7 @@ import croissant_recipes
 PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
-    {"codes", "intake", "schema", "options", "progress", "journal", "secrecy", "location", "work"},
+    {"codes", "intake", "schema", "options", "progress", "journal", "secrecy", "shown", "location", "work"},
     {"diagnostics", "differences", "tables"},
     {"access"},
     {"language"},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order
 from croissant_recipes.language import check_layers, check_splits, loading
 from croissant_recipes.language.check_layers import SourceKinds
 from croissant_recipes.language.checked import CheckedRecipe
@@ -37,7 +37,8 @@ def check_recipe(
     found += more
     splits, more = check_splits.check(draft, [rule for layer in layers for rule in layer.splits])
     found += more
-    diagnostics = in_order(d for d in found if not _follows_from_a_parameter(d, draft))
+    unresolved = [place.value for place in draft.document.places.values() if place.unresolved]
+    diagnostics = in_order(d for d in found if not _follows_from_a_parameter(d, unresolved))
     if draft.recipe is None or any(errors(diagnostics)):
         return None, diagnostics
     checked = CheckedRecipe(
@@ -46,11 +47,10 @@ def check_recipe(
     return checked, diagnostics
 
 
-def _follows_from_a_parameter(found: Diagnostic, draft: Draft) -> bool:
+def _follows_from_a_parameter(found: Diagnostic, unresolved: Sequence[Span]) -> bool:
     """Whether a finding is about a value whose parameter has no value, which has been reported."""
     if found.code in (Code.PARAM_UNKNOWN, Code.PARAM_VALUE) or found.span is None:
         return False
-    unresolved = [p.value for p in draft.document.places.values() if p.unresolved]
     return any(
         (span.line, span.column) <= (found.span.line, found.span.column) < (span.end_line, span.end_column)
         for span in unresolved

@@ -11,6 +11,7 @@ from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.report import LayerReport, Report
 from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.shown import printable_json
 
 FORMAT = 1
 """Version of the document; any change but an addition raises it (docs/compatibility.md)."""
@@ -22,7 +23,7 @@ def reports(of_recipes: Sequence[Report]) -> str:
 
 
 def _dump(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return printable_json(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False))
 
 
 def _report(report: Report) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from croissant_recipes.differences import change, differing
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+from croissant_recipes.shown import printable, shown
 
 _ROWS_SHOWN = 10
 
@@ -25,8 +26,19 @@ def planned(report: Report, *, verbose: bool, paint: Paint = plain) -> str:
     lines += _layers(report, verbose=verbose)
     lines += _splits(report)
     if report.changes is not None:
-        lines += _changes(report, report.changes, verbose=verbose, paint=paint)
+        first = len(lines)
+        lines += _changes(report, report.changes, verbose=verbose)
+        lines = [*map(shown, lines[:first]), *(_painted(line, paint) for line in lines[first:])]
+    else:
+        lines = [*map(shown, lines)]
     return "\n".join(lines)
+
+
+def _painted(line: str, paint: Paint) -> str:
+    """A line in the colour of the sign that it begins with."""
+    text = shown(line)
+    body = text.lstrip()
+    return text[: len(text) - len(body)] + paint(body, body[:1] if body[1:2] == " " else "")
 
 
 def _of(n: int, name: str) -> str:
@@ -91,7 +103,7 @@ def _splits(report: Report) -> Iterator[str]:
         yield ""
 
 
-def _changes(report: Report, changes: Changes, *, verbose: bool, paint: Paint) -> Iterator[str]:
+def _changes(report: Report, changes: Changes, *, verbose: bool) -> Iterator[str]:
     if changes.exists and not changes:
         yield f"No changes: {_unchanged(report)}."
         return
@@ -100,11 +112,11 @@ def _changes(report: Report, changes: Changes, *, verbose: bool, paint: Paint) -
         if table:
             yield f"  {name}: {table_summary(table) if changes.exists else f'{len(table.added):,}'}"
             if changes.exists or verbose:
-                yield from _rows(name, table, verbose=verbose, paint=paint)
+                yield from _rows(name, table, verbose=verbose)
     for name, (old, new) in changes.objects.items():
         sign = "+" if old is None else "-" if new is None else "~"
         fields = [f"{k} {change(old.get(k), new.get(k))}" for k in differing(old, new)] if sign == "~" else []
-        yield "  " + paint(f"{sign} object {name}" + (f": {'; '.join(fields)}" if fields else ""), sign)
+        yield f"  {sign} object {name}" + (f": {'; '.join(fields)}" if fields else "")
     if changes.exists:
         for key, (old, new) in changes.metadata.items():
             yield f"  ~ {key}: {change(old, new)}"
@@ -131,14 +143,14 @@ def table_summary(table: TableChanges) -> str:
     return f"+{len(table.added):,} ~{len(table.after):,} -{len(table.removed):,}, {table.unchanged:,} unchanged"
 
 
-def _rows(name: str, table: TableChanges, *, verbose: bool, paint: Paint) -> Iterator[str]:
+def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
     key = RECORD_SETS[name].key
     limit = None if verbose else _ROWS_SHOWN
     for sign, found in (("+", table.added), ("-", table.removed)):
         for row in diff.rows(found, limit):
             yield f"    {sign} {key_text(row[k] for k in key)}"
         if limit is not None and len(found) > limit:
-            yield "    " + paint(f"{sign} and {count(len(found) - limit, 'more row')}", sign)
+            yield f"    {sign} and {count(len(found) - limit, 'more row')}"
     for changed in table.changed(limit):
         fields = "; ".join(f"{c} {change(old, new)}" for c, (old, new) in changed.fields.items())
         yield f"    ~ {key_text(changed.key.values())}: {fields}"
@@ -150,7 +162,7 @@ def built(report: Report) -> str:
     """What a build did: whether it wrote, and what where no row and no metadata changed."""
     rows = [_of(n, name) for name, n in (report.rows or {}).items() if n]
     what = "Built" if report.written else "Up to date"
-    line = f"{what}: {report.metadata_url} ({', '.join(rows) or 'empty'})"
+    line = f"{what}: {printable(report.metadata_url or '')} ({', '.join(rows) or 'empty'})"
     if report.verdict is not Verdict.UP_TO_DATE:
         return line
     if report.written:
