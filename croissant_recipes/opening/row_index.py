@@ -176,7 +176,15 @@ class RowIndex(AdaptedIndex):
         self._change(partial(self._add, recordset_id, row))
 
     def _add(self, recordset_id: str, row: Row) -> None:
-        self._forget(record_set_name(recordset_id))
+        name = record_set_name(recordset_id)
+        if name in self.by_run and self.find(name, {k: row.get(k) for k in RECORD_SETS[name].key}) is None:
+            # Of many rows, one more: what is known of the others stays.
+            self.by_run[name].setdefault(row["run"], []).append(row)
+            if name in self.by_place:
+                place = one_spelling(self.places.absolute(row["url"] or ""))
+                self.by_place[name].setdefault(place, []).append(row)
+        else:
+            self._forget(name)
         super().add_row(recordset_id, row)
 
     def remove_row(self, recordset_id: str, key: Row) -> None:
