@@ -1,4 +1,4 @@
-"""Templates of session ids and run names: ``{field}``, ``{field:format}``, or Jinja2 in its sandbox.
+"""Templates of session ids and run names: ``{field}``, ``{field:format}``, or Jinja2 as far as ``expressions`` goes.
 
 Plain templates are those of ``str.format`` without attribute access, indexing, conversions or nested fields. A template
 that holds ``{{`` or ``{%`` is a Jinja2 template over the same fields.
@@ -10,18 +10,20 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from croissant_recipes.diagnostics import did_you_mean
+from croissant_recipes.language import expressions
 
 if TYPE_CHECKING:
-    from jinja2 import Template as JinjaTemplate
     from jinja2 import TemplateSyntaxError
     from jinja2.nodes import Template as JinjaTree
-    from jinja2.sandbox import SandboxedEnvironment
 
 _FORMS = "write only {field} or {field:format}"
+_ELSEWHERE = ("c", "n")
+"""Formats that make control characters, or what depends on the user's language."""
+
 _WIDTH = re.compile(r"[0-9]{4,}")
 
 
@@ -60,11 +62,11 @@ class Template:
         """Fill in the fields. A field that is missing or ``None`` gives the empty string.
 
         Raises:
-            ValueError: A format does not fit its value, or a Jinja2 expression fails.
+            ValueError: A format does not fit its value, a Jinja2 expression fails, or the text is too long.
         """
         present = {name: "" if values.get(name) is None else values[name] for name in self.fields}
         if self.is_jinja:
-            return self._render_jinja(present)
+            return expressions.render(self._tree, present)
         # A missing number has no digits to format: it is empty, whatever the format says.
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text):
@@ -72,21 +74,14 @@ class Template:
             if name is not None:
                 value = present[name]
                 parts.append("" if value == "" else format(value, spec or ""))
-        return "".join(parts)
-
-    def _render_jinja(self, values: Mapping[str, object]) -> str:
-        from jinja2 import TemplateError as JinjaError
-
-        try:
-            return self._compiled.render(values)
-        except JinjaError as error:
-            raise ValueError(str(error)) from error
-        except (ArithmeticError, TypeError, AttributeError, LookupError) as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+        text = "".join(parts)
+        if len(text) > expressions.LONGEST:
+            raise ValueError(f"it makes more than {expressions.LONGEST:,} characters")
+        return text
 
     @cached_property
-    def _compiled(self) -> JinjaTemplate:
-        return _environment().from_string(self.text)
+    def _tree(self) -> JinjaTree:
+        return expressions.environment().parse(self.text)
 
 
 def _is_jinja(text: str) -> bool:
@@ -156,6 +151,8 @@ def _unknown(name: str, fields: Mapping[str, object], start: int) -> TemplateErr
 def _check_format(name: str, spec: str, example: object, start: int, end: int) -> None:
     what = "text" if isinstance(example, str) else "a number"
     hint = "such as {object_name:.8} for text" if what == "text" else "such as {id:06d} for a number"
+    if spec[-1:] in _ELSEWHERE:
+        raise TemplateError(f"format {spec!r} is not allowed", hint, start, end)
     if _WIDTH.search(spec):
         raise TemplateError(f"format {spec!r} asks for too many characters", hint, start, end)
     try:
@@ -167,14 +164,15 @@ def _check_format(name: str, spec: str, example: object, start: int, end: int) -
 def _fields_of_jinja(text: str, fields: Mapping[str, object]) -> set[str]:
     from jinja2 import TemplateSyntaxError, meta, nodes
 
-    environment = _environment()
     try:
-        tree = environment.parse(text)
+        tree = expressions.environment().parse(text)
     except TemplateSyntaxError as error:
         raise _syntax(error, text) from error
     except RecursionError as error:
         raise TemplateError("Jinja2: nested too deeply", None, 0, len(text)) from error
-    for kind, table in ((nodes.Filter, environment.filters), (nodes.Test, environment.tests)):
+    except ValueError as error:
+        raise TemplateError("Jinja2: a number is too large", None, 0, len(text)) from error
+    for kind, table in ((nodes.Filter, expressions.FILTERS), (nodes.Test, expressions.TESTS)):
         for node in tree.find_all(kind):
             if node.name not in table:
                 what = kind.__name__.lower()
@@ -182,7 +180,7 @@ def _fields_of_jinja(text: str, fields: Mapping[str, object]) -> set[str]:
                 raise TemplateError(f"{what} {node.name!r} does not exist", hint, *_occurrence(node.name, text))
     _refuse_reaching_out(tree, text)
     used: set[str] = meta.find_undeclared_variables(tree)
-    used |= {node.name for node in tree.find_all(nodes.Name) if node.name == "self"}
+    used |= {node.name for node in tree.find_all(nodes.Name) if node.name in ("self", "loop")}
     for name in sorted(used - set(fields), key=lambda name: _occurrence(name, text)):
         raise _unknown(name, fields, _occurrence(name, text)[0])
     return used
@@ -199,6 +197,13 @@ def _refuse_reaching_out(tree: JinjaTree, text: str) -> None:
         raise TemplateError("indexing is not allowed", "use a field and filters", 0, len(text))
     for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateError("there are no other templates", "write the template out", 0, len(text))
+    for call in tree.find_all(nodes.Call):
+        name = getattr(call.node, "name", "")
+        raise TemplateError("functions are not allowed", "use a field and filters", *_occurrence(name, text))
+    for node in tree.find_all(nodes.Node):
+        if type(node).__name__ not in expressions.KNOWN:
+            what = type(node).__name__.lower()
+            raise TemplateError(f"Jinja2: {what} is not allowed", "use fields, filters, if, for and set", 0, len(text))
 
 
 def _syntax(error: TemplateSyntaxError, text: str) -> TemplateError:
@@ -212,15 +217,3 @@ def _occurrence(name: str, text: str) -> tuple[int, int]:
         if found := word.search(text, *code.span()):
             return found.span()
     return 0, len(text)
-
-
-@cache
-def _environment() -> SandboxedEnvironment:
-    """The sandbox: immutable, without globals, and without the filters that draw lots or reach into values."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment()
-    environment.globals.clear()
-    for name in ("random", "attr"):
-        del environment.filters[name]
-    return environment
