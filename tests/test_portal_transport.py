@@ -296,7 +296,7 @@ def test_a_failure_is_not_kept(tmp_path: Path) -> None:
         with pytest.raises(PortalError):
             portal.ask(RUNS_QUERY)
         assert not portal.ask(RUNS_QUERY).request.cached
-    assert [p.suffix for p in tmp_path.rglob("*") if p.is_file()] == [".z"]
+    assert len(list(tmp_path.rglob("*.z"))) == 1
 
 
 def test_the_key_tells_endpoints_texts_and_variables_apart() -> None:
