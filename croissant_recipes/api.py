@@ -117,6 +117,71 @@ def build(*recipes: PathLike, options: Options | None = None, progress: Progress
     return _run(recipes, options or Options(), progress or Silent(), write=True)
 
 
+@dataclass(frozen=True)
+class Adopted:
+    """What ``adopt`` did, or would do.
+
+    Attributes:
+        path: The recipe file, as given.
+        text: What the recipe says afterwards, ``None`` where it stays as it is.
+        before: What it said.
+        folder: The folder of the Croissant with the adopted rows, ``None`` where there are none.
+        written: Whether it was done.
+        left: Changes of others that the recipe cannot say, one a line.
+        diagnostics: Everything found.
+    """
+
+    path: str
+    text: str | None
+    before: str
+    folder: str | None
+    written: bool
+    left: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def adopt(
+    path: PathLike, *, options: Options | None = None, progress: Progress | None = None, dry_run: bool = False
+) -> Adopted:
+    """Turn changes that others made to a built Croissant into something that its recipe says. Nothing is written where
+    the recipe would not check or could not be built afterwards."""
+    options, shown = options or Options(), os.fspath(path)
+    (planned,) = plan(path, options=options, progress=progress)
+    others = tuple(d for d in planned.diagnostics if d.code is not Code.DRIFT)
+    prepared = planned.prepared
+    if any(errors(others)) or prepared is None or prepared.undecided is None:
+        return Adopted(shown, None, "", None, False, (), planned.diagnostics)
+    from croissant_recipes import adopting
+    from croissant_recipes.croissant import drift_notes
+    from croissant_recipes.language import recipe_edits
+
+    assert planned.plan is not None
+    assert planned.output is not None
+    try:
+        proposal = adopting.proposal(planned.plan.checked, prepared, planned.output)
+        before = Path(shown).read_text(encoding="utf-8")
+        for edits in (proposal.edits, proposal.edits.without_splits()):
+            text = recipe_edits.edited(before, edits)
+            with adopting.on_trial(Path(shown), text, proposal) as recipe:
+                (tried,) = plan(recipe, options=options, progress=progress)
+            found = tuple(d for d in tried.diagnostics if d.code is not Code.DRIFT)
+            if not any(errors(found)):
+                break
+        else:
+            return Adopted(shown, None, before, None, False, (), in_order(found))
+        assert tried.plan is not None
+        assert tried.prepared is not None
+        left = tried.prepared.undecided
+        notes = tuple(drift_notes.notes(left[1], left[0], tried.plan.content)) if left else ()
+        if edits and not dry_run:
+            adopting.write(Path(shown), text, proposal)
+    except DiagnosticError as error:
+        return Adopted(shown, None, "", None, False, (), in_order([*others, *error.diagnostics]))
+    changed = text if text != before or proposal.files else None
+    folder = str(proposal.folder) if proposal.files else None
+    return Adopted(shown, changed, before, folder, changed is not None and not dry_run, notes, others)
+
+
 def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
     """The exit code for all results together."""
     return exit_code(d for result in results for d in result.diagnostics)

@@ -16,7 +16,7 @@ from croissant_recipes.croissant import build_record, diff, drift, drift_notes
 from croissant_recipes.croissant.build_record import RECORD_FILE, Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
-from croissant_recipes.croissant.drift import Existing
+from croissant_recipes.croissant.drift import Drift, Existing
 from croissant_recipes.croissant.row_record import ROWS_FILE
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order
 from croissant_recipes.language import normal_form
@@ -42,6 +42,7 @@ class Prepared:
         stale: Files of an earlier build that would be removed.
         changes: What differs.
         diagnostics: Everything found. With an error among them nothing is written.
+        undecided: What is there, and what others changed in it that nobody decided about; ``None`` where they did not.
     """
 
     there: Mapping[str, bytes]
@@ -51,6 +52,7 @@ class Prepared:
     stale: tuple[str, ...]
     changes: Changes
     diagnostics: tuple[Diagnostic, ...]
+    undecided: tuple[Existing, Drift] | None = None
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -170,7 +172,19 @@ def _prepare(
     lineage = of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
-    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics))
+    undecided = _undecided(there_now, content, output) if options.on_drift == "stop" else None
+    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), undecided)
+
+
+def _undecided(there: Existing | None, planned: Content, output: Output) -> tuple[Existing, Drift] | None:
+    if there is None or there.record is None:
+        return None
+    try:
+        found = drift.drift(there, output.place)
+    except DiagnosticError:
+        return None
+    found = drift.unlike(found, there, planned) if found else found
+    return (there, found) if found else None
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:

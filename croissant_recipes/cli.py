@@ -220,6 +220,35 @@ def build(**flags: Any) -> None:
     sys.exit(api.results_exit_code(results))
 
 
+@main.command(epilog=_examples("adopt --dry-run recipe.yaml", "adopt recipe.yaml"))
+@_planning
+@click.option("--dry-run", is_flag=True, help="Show what the recipe would say, and write nothing.")
+def adopt(**flags: Any) -> None:
+    """Make a recipe say what others changed in its Croissant.
+
+    Rows go into a small Croissant beside the recipe, which a last layer appends; splits, objects and metadata into the
+    recipe itself. What a recipe cannot say is listed and stays drift.
+    """
+    from croissant_recipes import api
+
+    if len(flags["recipes"]) > 1:
+        raise click.UsageError("one recipe at a time")
+    result = api.adopt(
+        flags["recipes"][0], options=_options(flags), progress=_progress(flags), dry_run=flags["dry_run"]
+    )
+    from croissant_recipes.render import adoption
+
+    if flags["form"] == "json":
+        click.echo(adoption.as_json(result))
+    else:
+        from croissant_recipes.render import findings
+
+        _echo_err(findings.diagnostics(result.diagnostics, quiet=flags["quiet"]))
+        if not flags["quiet"]:
+            click.echo(adoption.as_text(result))
+    sys.exit(api.diagnostics_exit_code(result.diagnostics))
+
+
 @main.command(epilog=_examples("schema > recipe.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the recipe format, for editors."""

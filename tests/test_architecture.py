@@ -25,6 +25,7 @@ LAYERS = (
     {"compiler"},
     {"planning", "starter"},
     {"building"},
+    {"adopting"},
     {"report"},
     {"api"},
     {"render", "terminal", "streams"},

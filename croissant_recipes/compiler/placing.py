@@ -10,10 +10,10 @@ import pandas as pd
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import merging, urls
 from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.compiler.urls import Publication
+from croissant_recipes.compiler.urls import Publication, place_of
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
 from croissant_recipes.language.source_kinds import Source
-from croissant_recipes.location import Location
+from croissant_recipes.location import Location, as_url
 from croissant_recipes.schema import ARTIFACTS
 
 PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
@@ -144,17 +144,24 @@ def publish(
 def with_urls(found: Placement, publication: Publication) -> dict[str, pd.DataFrame]:
     """The merged tables with the column ``url``.
 
-    What was absolute in a base stays so; rows of later layers are absolute always.
+    What was absolute in a base stays so. Rows of later layers are absolute, but for those that a Croissant has relative
+    to the same place: they were adopted from what is built there.
     """
     tables = dict(found.tables)
     for artifact, places in found.places.items():
         table = tables[artifact]
         parts = [
-            urls.urls(rows, places[rows.index], publication.anchor if number == found.first else None, keep=not number)
+            urls.urls(rows, places[rows.index], _anchor(found, number, publication), keep=not number)
             for number, rows in merging.by_layer(table)
         ]
         tables[artifact] = table.assign(url=merging.over_layers(parts, table))
     return tables
+
+
+def _anchor(found: Placement, number: int, publication: Publication) -> str | None:
+    root = found.layers[number].inventory.roots.get("croissant")
+    at_home = root is not None and place_of(root, None, None) == as_url(publication.anchor).rstrip("/")
+    return publication.anchor if number == found.first or at_home else None
 
 
 def only_with_overlay(artifacts: Mapping[str, pd.DataFrame]) -> list[Diagnostic]:

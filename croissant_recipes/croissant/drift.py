@@ -262,8 +262,13 @@ def _unlike_rows(record_set: str, changes: TableDrift, planned: pd.DataFrame) ->
     )
 
 
+def _said(value: Any) -> Any:
+    """Without attributes that say nothing: written by hand they are missing."""
+    return {k: v for k, v in value.items() if v not in (None, {})} if isinstance(value, dict) else value
+
+
 def _unlike_values(keys: Sequence[str], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
-    there, here = (build_record.digests_of({k: v[k] for k in keys if k in v}) for v in (theirs, ours))
+    there, here = (build_record.digests_of({k: _said(v[k]) for k in keys if k in v}) for v in (theirs, ours))
     return tuple(k for k in keys if there.get(k) != here.get(k))
 
 

@@ -1,0 +1,129 @@
+"""``adopt``: drift becomes something that the recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compiling import with_code
+from test_build import ADDED, RIBOSOMES, Lab, contents, run
+
+from croissant_recipes import from_croissant
+from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.croissant import manifest
+from croissant_recipes.language.recipe_edits import Edits, edited
+
+
+@pytest.fixture(autouse=True)
+def _no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_check", lambda *_, **__: None)
+
+
+LAYERS = "  - export: lab  # ours\n    picks: ['ribosome:alice']\n"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    lab = Lab(tmp_path)
+    lab.write("recipe.yaml", LAYERS)
+    lab.build()
+    return lab
+
+
+def no_drift(lab: Lab) -> None:
+    result = lab.build()
+    assert [d for d in result.diagnostics if d.code is Code.DRIFT] == []
+    assert result.ok
+
+
+@pytest.mark.parametrize("relocatable", [False, True])
+def test_rows_are_adopted_and_the_next_build_asks_no_more(lab: Lab, relocatable: bool) -> None:
+    if relocatable:
+        start = lab.recipe.read_text().split("sources:")[0].split("name: lab\n", 1)[1]
+        start = start.replace(f'project_root: out, base_url: "file://{lab.project.root}"', "project_root: lab/project")
+        lab.write("recipe.yaml", LAYERS, start=start)
+        lab.out, lab.croissant = lab.project.root, lab.project.root / "Croissant"
+        lab.manifest = lab.croissant / "metadata.json"
+        lab.build()
+    lab.add_picks()
+    rows, before = (lab.croissant / "picks.csv").read_bytes(), lab.recipe.read_text()
+    assert run("adopt", "--dry-run", str(lab.recipe)).exit_code == ExitCode.GOOD
+    assert lab.recipe.read_text() == before
+    assert sorted(p.name for p in lab.folder.iterdir() if "adopt" in p.name or "trial" in p.name) == []
+    result = run("adopt", str(lab.recipe))
+    assert result.exit_code == ExitCode.GOOD, result.output
+    after = lab.recipe.read_text()
+    assert [line for line in after.splitlines() if line not in before.splitlines()] == [
+        "  adopted:",
+        "    croissant:",
+        "      url: recipe-adopted/Croissant/metadata.json",
+        "  - append: adopted",
+    ]
+    assert [line for line in after.splitlines() if line in before.splitlines()] == before.splitlines()
+    no_drift(lab)
+    assert sorted((lab.croissant / "picks.csv").read_bytes().splitlines()) == sorted(rows.splitlines())
+    assert len(from_croissant(str(lab.manifest)).get_run("TS_1").get_picks(user_id="bob")) == 1
+    lab.add_picks("10")
+    assert run("adopt", str(lab.recipe)).exit_code == ExitCode.GOOD
+    assert lab.recipe.read_text() == after, "the recipe says it already"
+    no_drift(lab)
+    assert {ADDED, ("TS_1", "bob", "10", "ribosome"), *RIBOSOMES} == set(lab.rows("picks"))
+
+
+def test_splits_objects_and_metadata_are_said_and_the_rest_is_left(lab: Lab) -> None:
+    from_croissant(str(lab.manifest)).set_splits({"train": ["TS_1"]})
+    lab.remove_row()
+
+    def change(document: dict[str, Any]) -> None:
+        document["description"] = "By hand."
+        document["ours:note"] = "a note"
+        objects = document["copick:config"]["pickable_objects"]
+        objects[0]["radius"] = 150.0
+        objects.append({"name": "capsid", "is_particle": True, "label": 9, "color": [1, 2, 3, 255]})
+
+    lab.edit_manifest(change)
+    result = run("adopt", str(lab.recipe))
+    assert result.exit_code == ExitCode.GOOD, result.output
+    (told,) = with_code(lab.build().diagnostics, Code.DRIFT)
+    assert told.notes == (
+        "- picks: TS_2, alice, 1, ribosome",
+        "~ metadata.json: ours:note: nothing -> a note",
+    )
+    for note in told.notes:
+        assert note in result.stdout
+    assert lab.build(on_drift="discard").written
+    assert lab.rows("runs", "name", "split") == [("TS_1", "train"), ("TS_2", ""), ("TS_3", "")]
+    assert lab.document()["description"] == "By hand."
+    assert lab.objects()["capsid"]["label"] == 9
+    assert lab.objects()["ribosome"]["radius"] == 150.0
+
+
+def test_a_recipe_that_could_not_be_built_afterwards_is_left_alone(lab: Lab) -> None:
+    lab.write("recipe.yaml", LAYERS, more="expect: {picks: 3}\n")
+    lab.add_picks()
+    before = {n: d for n, (d, _) in contents(lab.folder).items()}
+    result = run("adopt", str(lab.recipe))
+    assert result.exit_code == ExitCode.BLOCKED
+    assert "CR404" in result.stderr
+    assert {n: d for n, (d, _) in contents(lab.folder).items()} == before
+
+
+def test_nothing_to_adopt(lab: Lab) -> None:
+    before = contents(lab.folder)
+    result = run("adopt", str(lab.recipe))
+    assert (result.exit_code, result.stdout) == (ExitCode.GOOD, f"Nothing to adopt: {lab.recipe}\n")
+    assert contents(lab.folder) == before
+
+
+def test_the_rest_of_a_recipe_stays_as_somebody_wrote_it() -> None:
+    text = (
+        "# top\nrecipe:   1\nsplits: {assign: {train: [a,b], val: x}}   # odd blanks\n\n\n"
+        "sources:\n    lab: {copick: {config:   'a.json'}}\nlayers:\n"
+        "-   export: lab\n    picks: [\n      a,\n      b ]\n# end\n"
+    )
+    after = edited(text, Edits(croissant="r-adopted/Croissant/metadata.json", assign={"val": ["run[1]"]}))
+    kept = [line for line in text.splitlines() if not line.startswith("splits:")]
+    assert [line for line in after.splitlines() if line in kept] == kept
+    assert 'val: [x, "run[[]1]"]' in after
+    assert "append: adopted" in after
