@@ -160,7 +160,11 @@ def _prepare(
         files = content.files()
     except DiagnosticError as error:
         nothing = diff.compare(None, content.tables, None, {})
-        return Prepared(there, aside, content, {}, (), nothing, in_order([*diagnostics, *error.diagnostics]))
+        # What is refused is what the recipe says, or what it starts from.
+        key = "base" if plan.checked.recipe.base is not None else "dataset"
+        span = plan.checked.document.key_span(key)
+        refused = [replace(d, span=d.span or span) for d in error.diagnostics]
+        return Prepared(there, aside, content, {}, (), nothing, in_order([*diagnostics, *refused]))
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,

@@ -244,7 +244,8 @@ class Folder:
     def _judged(self, seed: int, spoilt: str, told: str, found: tuple[Diagnostic, ...], started: float) -> Case:
         case = Case(seed, spoilt, tuple(d for d in found if d.is_error), time.process_time() - started)
         assert told.encode()
-        assert [str(d) for d in case.errors if not self._placed(d)] == []
+        unplaced = [str(d) for d in case.errors if not self._placed(d)]
+        assert not unplaced, unplaced
         return case
 
     def _placed(self, found: Diagnostic) -> bool:

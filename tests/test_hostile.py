@@ -171,6 +171,25 @@ def test_a_recipe_of_many_values_is_not_read_to_its_end(folder: Path, monkeypatc
     assert said().startswith("recipe.yaml:100:3: error[CR102]: the file holds more than 100 values")
 
 
+# What a recipe and the command line say
+
+
+@pytest.mark.parametrize("value", ["\udcff", "a\0b"])
+def test_a_parameter_that_is_no_text(folder: Path, value: str) -> None:
+    (folder / "recipe.yaml").write_text(RECIPE.replace("name: example", "name: example\nparams: {x: wbp}") + "")
+    (result,) = croissant_recipes.check("recipe.yaml", params={"x": value})
+    assert "--set x: the value is no text" in "".join(map(str, result.diagnostics))
+
+
+def test_a_base_url_whose_address_never_ends(folder: Path) -> None:
+    text = RECIPE.replace("project_root: lab", 'project_root: lab, base_url: "http://[::1/x"')
+    (folder / "recipe.yaml").write_text(text)
+    assert "'http://[::1/x' is no URL: Invalid IPv6 URL" in said()
+    (folder / "recipe.yaml").write_text(RECIPE)
+    (result,) = croissant_recipes.plan("recipe.yaml", options=croissant_recipes.Options(base_url="http://[::1/x"))
+    assert "Invalid IPv6 URL" in str(result.diagnostics)
+
+
 # A Croissant
 
 

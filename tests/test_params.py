@@ -15,7 +15,7 @@ from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language import params, yaml_nodes
 from croissant_recipes.language.yaml_nodes import Document
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.sampled_from(
     [
         "[a, b]",
         "{a: b}",

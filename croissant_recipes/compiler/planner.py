@@ -18,7 +18,7 @@ from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Merged
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.croissant.content import Content
-from croissant_recipes.diagnostics import Diagnostic, Severity, errors, in_order, key_text
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, errors, in_order, key_text
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
@@ -241,7 +241,8 @@ def _with_facts(
     """The table with what the files say of their rows."""
     positions: list[int] = []
     said: list[FileFacts] = []
-    broken = []
+    broken: list[str] = []
+    where: list[Span | None] = []
     for number, rows in merging.by_layer(table):
         known = facts.get(resolution.layers[number].spec.source)
         if not known:
@@ -254,6 +255,7 @@ def _with_facts(
                 said.append(fact)
                 if fact.problem:
                     broken.append(f"{place[1]}: {fact.problem}")
+                    where.append(resolution.layers[number].spec.span)
     if not said:
         return table, []
     sha256 = table["sha256"].copy()
@@ -262,15 +264,16 @@ def _with_facts(
     if "voxel_size" in table:
         changed["voxel_size"] = table["voxel_size"].copy()
         changed["voxel_size"].iloc[positions] = [fact.voxel_size for fact in said]
-    return table.assign(**changed), [_broken(artifact, broken)] if broken else []
+    return table.assign(**changed), [_broken(artifact, broken, where[0])] if broken else []
 
 
-def _broken(artifact: str, broken: Sequence[str]) -> Diagnostic:
+def _broken(artifact: str, broken: Sequence[str], span: Span | None) -> Diagnostic:
     shown = tuple(sorted(broken)[:5])
     more = (f"and {len(broken) - len(shown)} more",) if len(broken) > len(shown) else ()
-    message = f"{len(broken)} {artifact} files cannot be read"
+    files = "file" if len(broken) == 1 else "files"
+    message = f"{len(broken)} {files} of {artifact} cannot be read"
     hint = f"repair them, or leave them out with `{artifact}: {{exclude: […]}}`"
-    return Diagnostic(Code.FILE_CONTENT, message, hint=hint, notes=(*shown, *more))
+    return Diagnostic(Code.FILE_CONTENT, message, hint=hint, span=span, notes=(*shown, *more))
 
 
 def _with_splits(runs: pd.DataFrame, resolution: Resolution) -> tuple[pd.DataFrame, list[Diagnostic]]:

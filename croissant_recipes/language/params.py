@@ -99,6 +99,11 @@ class _Filler:
         if name not in self.overrides:
             return default
         text = self.overrides[name]
+        if not _is_text(text):
+            hint = "write it in UTF-8, without NUL"
+            message = f"--set {name}: the value is no text"
+            self._report(Code.PARAM_VALUE, message, self.document.value_span("params", name), hint)
+            return default
         if isinstance(default.value, str):
             return _Param(text, text)
         value = plain_value(text)
@@ -190,6 +195,15 @@ class _Filler:
 
     def _report(self, code: Code, message: str, span: Span, hint: str | None) -> None:
         self.diagnostics.append(Diagnostic(code, message, span=span, hint=hint))
+
+
+def _is_text(value: str) -> bool:
+    """Whether a value of the command line, which can be any bytes, is text that a file can hold and be named by."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def _moved(place: Place, pieces: list[_Piece]) -> Place:

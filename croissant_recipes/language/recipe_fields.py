@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +80,11 @@ def _iso_date(value: str) -> str:
 def _url(value: str) -> str:
     if not re.fullmatch(ADDRESS, value):
         raise problem(f"{value!r} is no URL", "write it whole, such as https://example.org/data")
+    try:
+        urlsplit(value)
+    except ValueError as error:
+        # A bracket that begins an IPv6 address and does not end it, say.
+        raise problem(f"{value!r} is no URL: {error}", "write it whole, such as https://example.org/data") from None
     return value
 
 
