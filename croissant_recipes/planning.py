@@ -15,7 +15,7 @@ from croissant_recipes.croissant.manifest import read_elsewhere
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order, joined, listing
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
-from croissant_recipes.location import Location
+from croissant_recipes.location import Location, without_credentials
 from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
@@ -119,7 +119,7 @@ class _Session:
         inventory = source.inventory(existing)
         if not starts_from_itself(checked, output_of(checked, self.options)):
             inventory = _read_elsewhere(inventory, place)
-        base_url = existing.manifest.get("copick:baseUrl") or None
+        base_url = without_credentials(existing.manifest.get("copick:baseUrl") or "") or None
         spacings = existing.tables["voxel_spacings"]
         return Base(inventory, spacings, base_url, _csv_base(existing.manifest), source.identity((), ()))
 
@@ -212,7 +212,7 @@ def _csv_base(manifest: Mapping[str, object]) -> str | None:
     for entry in entries if isinstance(entries, list) else []:
         url = str(entry.get("contentUrl", "")) if isinstance(entry, dict) else ""
         if Location.parse(url).is_web and url.endswith(ending):
-            return url[: -len(ending)]
+            return without_credentials(url[: -len(ending)])
     return None
 
 

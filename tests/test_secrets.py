@@ -1,0 +1,69 @@
+"""Credentials in URLs are in nothing that a build prints or writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from croissant_recipes.cli import main
+from croissant_recipes.codes import ExitCode
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+SECRET = "planted-secret"
+DATASET = (
+    "dataset: {name: A, description: B, version: 1.0.0, license: MIT, date_published: 2026-01-15,"
+    " url: https://example.org, creators: [{name: C}]}\n"
+)
+URL = f"http://me:{SECRET}@127.0.0.1:9/there?token={SECRET}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told_and_written(recipe: str, folder: Path) -> tuple[str, int]:
+    (folder / "recipe.yaml").write_text("recipe: 1\nname: a\n" + recipe, encoding="utf-8")
+    said, code = "", 0
+    for command in ("check", "plan", "build"):
+        for form in ("text", "json"):
+            result = CliRunner().invoke(main, [command, "recipe.yaml", "--format", form])
+            said += result.output
+            code = result.exit_code
+    files = [p for p in (folder / "out").rglob("*") if p.is_file()]
+    return said + "".join(p.read_bytes().decode("latin-1") for p in files), code
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        (f'{{portal: {{datasets: [1], url: "{URL}"}}}}', ExitCode.UNREACHABLE),
+        (f'{{copick: {{config: "{URL}"}}}}', ExitCode.UNREACHABLE),
+        (f'{{croissant: {{url: "{URL}"}}}}', ExitCode.UNREACHABLE),
+        (f'{{croissant: {{url: "no-such-protocol://me:{SECRET}@x/y?a={SECRET}"}}}}', ExitCode.UNREACHABLE),
+        (f'{{copick: {{config: c.json, base_url: "{URL}"}}}}', ExitCode.INVALID),
+        (f'{{portal: {{datasets: [1], url: "https://me:{SECRET}@exa mple.org"}}}}', ExitCode.INVALID),
+    ],
+)
+def test_of_a_source(source: str, code: ExitCode, folder: Path) -> None:
+    output = "output: {project_root: out}\n"
+    said, ended = told_and_written(f"{DATASET}{output}sources: {{lab: {source}}}\nlayers: [{{export: lab}}]\n", folder)
+    assert SECRET not in said
+    assert ended == code
+
+
+def test_of_the_base_url_of_a_base(folder: Path) -> None:
+    shutil.copytree(RECIPES / "published", folder / "published")
+    manifest = folder / "published/Croissant/metadata.json"
+    document = json.loads(manifest.read_bytes())
+    document["copick:baseUrl"] = f"https://me:{SECRET}@example.org/data?token={SECRET}"
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    said, ended = told_and_written("base: published/Croissant/metadata.json\noutput: {project_root: out}\n", folder)
+    assert (folder / "out/Croissant/metadata.json").exists()
+    assert SECRET not in said
+    assert ended == ExitCode.GOOD
