@@ -6,12 +6,13 @@ Commands import what they use, so that ``--help`` waits for nothing.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -50,6 +51,8 @@ class _Group(click.Group):
             # Somebody else looks after the streams.
             return self._main(*args, **kwargs)
         streams = Streams()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
         try:
             self._main(*args, **kwargs)
         except SystemExit as end:
@@ -71,6 +74,8 @@ class _Group(click.Group):
         except SystemExit:
             raise
         except Exception:
+            if _interruptions:
+                _end_interrupted()
             traceback.print_exc()
             click.echo("This is a bug in croissant-recipe. Please report it with the lines above.", err=True)
             sys.exit(ExitCode.BUG)
@@ -94,8 +99,21 @@ def _interruptible() -> Iterator[None]:
         vars(error)["message"] = "\n".join(map(shown, error.message.split("\n")))
         raise
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
+        _end_interrupted()
+
+
+def _end_interrupted() -> NoReturn:
+    click.echo("Interrupted.", err=True)
+    sys.exit(ExitCode.INTERRUPTED)
+
+
+_interruptions: list[int] = []
+
+
+def _interrupt(number: int, _: object) -> None:
+    """Libraries that are interrupted while they are imported make errors of their own of it."""
+    _interruptions.append(number)
+    raise KeyboardInterrupt
 
 
 @click.group(
