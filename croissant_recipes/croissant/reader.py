@@ -96,8 +96,7 @@ def read_croissant(
 
 def parse_croissant(files: Mapping[str, bytes], location: Location) -> StoredCroissant:
     """The Croissant that files at hand are, by name: ``metadata.json`` and the CSVs beside it. They are taken as they
-    are: a CSV that is not the one the manifest describes was changed by someone, and so were rows of runs that are not
-    listed.
+    are: a CSV that is not the one the manifest describes was changed by someone.
 
     Args:
         files: Those of one version.
@@ -244,9 +243,8 @@ def _read(files: _Files, workers: Workers | None) -> StoredCroissant:
         others = _columns_left_out(RECORD_SETS[name], unknown, manifest)
         remarks = [*others, *_empty_lines(RECORD_SETS[name], data[name][0]), *remarks]
         diagnostics += [_left_out(files.location, remark) for remark in remarks]
-    if files.is_checked:
-        found, strays = without_strays(found)
-        diagnostics += [_left_out(files.location, remark) for remark in strays]
+    found, strays = without_strays(found)
+    diagnostics += [_left_out(files.location, remark) for remark in strays]
     base = _base(manifest, files.location)
     digest = sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
     return StoredCroissant(manifest, found, files.location, base, digest, files.is_staged, tuple(diagnostics))
