@@ -67,13 +67,12 @@ def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Op
 
 
 def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
-    """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew under the
-    lock, and not written when something stands against it now."""
-    with stores.locked(output):
-        there, aside = stores.read_existing(output), stores.set_aside(output)
-        if (there, aside) != (prepared.there, prepared.aside):
-            prepared = _prepare(plan, found, output, options, there, aside)
-        return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output)
+    """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew, and not
+    written when something stands against it now. For a caller that holds the output's lock."""
+    there, aside = stores.read_existing(output), stores.set_aside(output)
+    if (there, aside) != (prepared.there, prepared.aside):
+        prepared = _prepare(plan, found, output, options, there, aside)
+    return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output)
 
 
 def _write(prepared: Prepared, output: Output) -> Prepared:

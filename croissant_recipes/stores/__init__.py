@@ -41,8 +41,6 @@ def locked(output: Output, *, timeout: float = 30.0) -> Iterator[None]:
     On a local disk the system releases the lock of a build that is killed. In a remote store the lock is an object that
     a killed build leaves; it counts as left when nobody has renewed it for 15 minutes, by the store's own clock.
 
-    Inside it, it may be held again: who writes several outputs holds all of them before the first is written.
-
     Args:
         output: Where the build writes.
         timeout: How long to wait for another build, in seconds.
@@ -51,9 +49,6 @@ def locked(output: Output, *, timeout: float = 30.0) -> Iterator[None]:
         DiagnosticError: ``LOCKED`` when another build holds it for longer; ``NOT_WRITABLE`` when the place cannot be
             written.
     """
-    if output.project_root in _held:
-        yield
-        return
     with reporting(output):
         lock = _open(output).lock(timeout)
     _held[output.project_root] = lock.check
