@@ -141,7 +141,8 @@ def test_csvs_of_others_are_read_by_their_header() -> None:
     table, unknown = read_csv(data, "runs")
     assert unknown == ("extra",)
     assert table.to_dict("list") == {"name": ["0042", "NA"], "portal_run_id": ["", ""], "split": ["train", ""]}
-    flags = b"run,is_multilabel\na,True\nb,0\nc,yes\nd,\n"
+    of_run = b"run,voxel_size,user_id,session_id,name"
+    flags = of_run + b",is_multilabel\na,10,u,1,n,True\nb,10,u,1,n,0\nc,10,u,1,n,yes\nd,10,u,1,n,\n"
     assert read_csv(flags, "segmentations")[0]["is_multilabel"].tolist() == [True, False, True, False]
     assert read_csv(b"name", "runs")[0].empty
 
@@ -152,7 +153,11 @@ def test_csvs_of_others_are_read_by_their_header() -> None:
         ("voxel_spacings", b"run,voxel_size\na,10\nb,ten\n", r"voxel_spacings\.csv, column voxel_size, row 3: 'ten'"),
         ("voxel_spacings", b"run,voxel_size\na,nan\n", "row 2: 'nan' is no number"),
         ("voxel_spacings", b"run,voxel_size\na,1_0\n", "row 2: '1_0' is no number"),
-        ("segmentations", b"run,is_multilabel\na,true\nb,maybe\n", "column is_multilabel, row 3: 'maybe' is no flag"),
+        (
+            "segmentations",
+            b"run,voxel_size,user_id,session_id,name,is_multilabel\na,10,u,1,n,true\nb,10,u,1,n,maybe\n",
+            "column is_multilabel, row 3: 'maybe' is no flag",
+        ),
         ("runs", b"name,split\na,b,c\n", r"runs\.csv, row 2: 3 cells under 2 columns"),
         ("runs", b"name,split\na,b\nc\n", r"runs\.csv, row 3: 1 cells under 2 columns"),
         ("runs", b"name,name\na,b\n", "a column is named twice"),

@@ -118,7 +118,7 @@ def test_other_processes_list_and_read_the_same(config: Path) -> None:
     one, other = opened(config), opened(config)
     expected = scanned(one)
     facts = one.read_files(files(expected), sha256=True, progress=Silent())
-    fact_cache.cache_directory().joinpath("facts-1.sqlite3").unlink()
+    fact_cache.cache_directory().joinpath("facts-2.sqlite3").unlink()
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         elsewhere = opened(config, Workers(4, pool))
         found = scanned(elsewhere)

@@ -105,7 +105,7 @@ def test_an_interruption_at_any_time(folder: Path, after: float) -> None:
         "import sys, time; sys.argv[0] = 'x'\n"
         "from croissant_recipes import intake\n"
         "from croissant_recipes.sources import project_config\n"
-        "project_config.intake = type('I', (), {'DOCUMENT_BYTES': 1, 'parse_json': lambda d: time.sleep(60)})\n"
+        "project_config.intake = type('I', (), {**vars(intake), 'parse_json': lambda d: time.sleep(60)})\n"
         "from croissant_recipes.__main__ import run; print('here', flush=True); run()"
     )
     process = subprocess.Popen(

@@ -157,7 +157,7 @@ def _journal_of_swap(at: Places) -> Journal | None:
     try:
         with open(at.swap, "rb") as file:
             journal = Journal.from_bytes(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if journal is None or not os.path.isdir(at.new):
         return None
@@ -179,7 +179,7 @@ def set_aside(at: Places) -> dict[str, bytes]:
         late = _late(at, journal) if journal else {}
         if late:
             return {**{n: data for n, data in _read(at.new).items() if n in RECORDS}, **late}
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         return _read(at.aside)
     return {}
 
