@@ -194,7 +194,7 @@ def _content(
             "name": f"{name}-adopted",
             "description": f"Rows that others added to the Croissant of the recipe {name}, and that it adopted.",
             "version": "1.0.0",
-            "license": existing.manifest.get("license") or "https://creativecommons.org/publicdomain/zero/1.0/",
+            "license": existing.manifest.get("license") or "unspecified",
             "date_published": existing.manifest.get("datePublished") or "2026-01-01",
             "url": existing.manifest.get("url") or "https://example.org",
             "creators": [{"name": name}],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from croissant_recipes import __version__, planning, stores
@@ -77,9 +76,6 @@ def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: 
 
 def _write(prepared: Prepared, output: Output) -> Prepared:
     """Writes, with what others saved after the reading of what was there."""
-    before: Existing | None = None
-    with suppress(DiagnosticError):
-        before = drift.parse(prepared.there, output.place)
     read, told, waits = prepared.there, list[str](), True
     end = time.monotonic() + _PATIENCE
     while True:
@@ -93,7 +89,7 @@ def _write(prepared: Prepared, output: Output) -> Prepared:
             ours = {*prepared.files, *prepared.stale} & there.keys()
             saved = {name: there[name] for name in ours if there[name] != read.get(name)}
         try:
-            late = drift.saved_late(saved, before, output.place, read=True)
+            late = drift.saved_late(saved, _readable(prepared.there, output), output.place, read=True)
             if waits and drift.is_half_saved(late):
                 waits = _manifest_changes(there, output)
                 if not in_place:
@@ -105,6 +101,13 @@ def _write(prepared: Prepared, output: Output) -> Prepared:
             return _without_late(prepared, "they kept saving", output, in_place=in_place)
         read = there
         told += notes
+
+
+def _readable(there: Mapping[str, bytes], output: Output) -> Existing | None:
+    try:
+        return drift.parse(there, output.place)
+    except DiagnosticError:
+        return None
 
 
 def _with_late(prepared: Prepared, late: Existing, output: Output) -> tuple[Prepared, list[str]]:
@@ -143,12 +146,13 @@ def _prepare(
     diagnostics = list(found)
     content = plan.content
     there_now: Existing | None = None
+    undecided: Drift | None = None
     try:
         there_now = drift.parse(there, output.place)
         if there_now is not None and planning.starts_from_itself(plan.checked, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
-            content, more = _decide(plan, there_now, output, options)
+            content, more, undecided = _decide(plan, there_now, output, options)
             diagnostics += more
         if aside:
             content, more = _decide_late(content, aside, there_now, output, options)
@@ -175,19 +179,8 @@ def _prepare(
     lineage = of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
-    undecided = _undecided(there_now, content, output) if options.on_drift == "stop" else None
-    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), undecided)
-
-
-def _undecided(there: Existing | None, planned: Content, output: Output) -> tuple[Existing, Drift] | None:
-    if there is None or there.record is None:
-        return None
-    try:
-        found = drift.drift(there, output.place)
-    except DiagnosticError:
-        return None
-    found = drift.unlike(found, there, planned) if found else found
-    return (there, found) if found else None
+    asked = (there_now, undecided) if there_now is not None and undecided else None
+    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked)
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
@@ -196,22 +189,25 @@ def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -
     return files if written is planned else planned.files()
 
 
-def _decide(plan: Plan, there: Existing, output: Output, options: Options) -> tuple[Content, list[Diagnostic]]:
+def _decide(
+    plan: Plan, there: Existing, output: Output, options: Options
+) -> tuple[Content, list[Diagnostic], Drift | None]:
+    """What to write, what to tell, and the drift that nobody decided about."""
     content, recipe = plan.content, plan.checked.recipe.name
     if there.record is None:
-        return content, [] if options.force else [drift.foreign_diagnostic(there, output.place)]
+        return content, [] if options.force else [drift.foreign_diagnostic(there, output.place)], None
     if there.record.recipe != recipe and not options.force:
-        return content, [drift.another_recipes(there.record.recipe, recipe, output.place)]
+        return content, [drift.another_recipes(there.record.recipe, recipe, output.place)], None
     if options.on_drift == "discard":
-        return content, drift_notes.decided(there, content, output.place, kept=False)
+        return content, drift_notes.decided(there, content, output.place, kept=False), None
     found = drift.drift(there, output.place)
     found = drift.unlike(found, there, content) if found else found
     if not found:
-        return content, []
+        return content, [], None
     if options.on_drift == "keep":
         kept = drift_notes.decided(there, content, output.place, kept=True)
-        return drift.keep_drift(content, there, found), [*kept, *found.left_out]
-    return content, [drift_notes.stopping(found, there, content, output.place)]
+        return drift.keep_drift(content, there, found), [*kept, *found.left_out], None
+    return content, [drift_notes.stopping(found, there, content, output.place)], found
 
 
 def _decide_late(

@@ -96,7 +96,14 @@ class _QuietServer(ThreadingHTTPServer):
 @contextmanager
 def web_server(folder: Path) -> Iterator[str]:
     """A folder on loopback http. Yields its URL, without a slash."""
-    server = _QuietServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    with serving(partial(_Quiet, directory=str(folder))) as url:
+        yield url
+
+
+@contextmanager
+def serving(handler: Any) -> Iterator[str]:
+    """A server on loopback http that answers with a handler. Yields its URL, without a slash."""
+    server = _QuietServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

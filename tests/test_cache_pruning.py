@@ -77,6 +77,7 @@ def test_a_cache_that_cannot_be_written_is_not_pruned(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ResponseCache(tmp_path / "file").prune()
     ResponseCache(tmp_path / "nowhere").prune()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_facts_beyond_the_most_go_first_kept_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

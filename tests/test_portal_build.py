@@ -104,6 +104,21 @@ def write(folder: Path, url: str, *layers: Layer, datasets: Sequence[int] = DATA
     return path
 
 
+def write_overlay_project(folder: Path, *runs: str) -> None:
+    """A copick config over the portal, ``project.json``, whose overlay has a mesh of each of these runs."""
+    for run in runs:
+        mesh = folder / "overlay/ExperimentRuns" / run / "Meshes/me_1_ribo.glb"
+        mesh.parent.mkdir(parents=True)
+        mesh.write_bytes(b"glTF")
+    config = {
+        "config_type": "cryoet_data_portal",
+        "pickable_objects": [{"name": "ribo", "is_particle": True, "identifier": "GO:0022626"}],
+        "overlay_root": str(folder / "overlay"),
+        "dataset_ids": [10000],
+    }
+    (folder / "project.json").write_text(json.dumps(config))
+
+
 def build(*recipes: Path) -> list[Path]:
     """The roots that recipes build."""
     results = api.build(*recipes)
@@ -771,16 +786,7 @@ def test_rows_of_an_overlay_beside_the_portal_lie_in_the_overlay(
 ) -> None:
     monkeypatch.setattr(portal_datasets, "PORTAL_URL", server.url)
     run = str(TABLES["Run"][0]["id"])
-    mesh = tmp_path / "overlay/ExperimentRuns" / run / "Meshes/me_1_ribo.glb"
-    mesh.parent.mkdir(parents=True)
-    mesh.write_bytes(b"glTF")
-    config = {
-        "config_type": "cryoet_data_portal",
-        "pickable_objects": [{"name": "ribo", "is_particle": True, "identifier": "GO:0022626"}],
-        "overlay_root": str(tmp_path / "overlay"),
-        "dataset_ids": [10000],
-    }
-    (tmp_path / "project.json").write_text(json.dumps(config))
+    write_overlay_project(tmp_path, run)
     project = {"config": "project.json"} | ({"base_url": source_url} if source_url else {})
     sources = {"cdp": {"portal": {"datasets": [10440], "url": server.url}}, "mine": {"copick": project}}
     layers = [{"export" if first else "append": "mine", "meshes": "all", "others": "exclude"}]
@@ -801,17 +807,7 @@ def test_runs_that_the_overlay_alone_has_are_told(
 ) -> None:
     """copick lists the portal's runs, by their ids; an overlay named after the portal's names is not seen."""
     monkeypatch.setattr(portal_datasets, "PORTAL_URL", server.url)
-    for run in (str(TABLES["Run"][0]["id"]), TABLES["Run"][0]["name"]):
-        mesh = tmp_path / "overlay/ExperimentRuns" / run / "Meshes/me_1_ribo.glb"
-        mesh.parent.mkdir(parents=True)
-        mesh.write_bytes(b"glTF")
-    config = {
-        "config_type": "cryoet_data_portal",
-        "pickable_objects": [{"name": "ribo", "is_particle": True, "identifier": "GO:0022626"}],
-        "overlay_root": str(tmp_path / "overlay"),
-        "dataset_ids": [10000],
-    }
-    (tmp_path / "project.json").write_text(json.dumps(config))
+    write_overlay_project(tmp_path, str(TABLES["Run"][0]["id"]), TABLES["Run"][0]["name"])
     layers = [{"export": "mine", "meshes": "all", "others": "exclude"}]
     recipe = write(tmp_path, "", sources={"mine": {"copick": {"config": "project.json"}}}, layers=layers)
     (result,) = api.build(recipe)
