@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler import expectations
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, diff, drift, drift_notes
@@ -149,6 +150,7 @@ def _prepare(
     undecided: Drift | None = None
     try:
         there_now = drift.parse(there, output.place)
+        diagnostics += _unexpected(plan, there_now, options)
         if there_now is not None and planning.starts_from_itself(plan.checked, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
@@ -181,6 +183,15 @@ def _prepare(
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
     return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked)
+
+
+def _unexpected(plan: Plan, there: Existing | None, options: Options) -> list[Diagnostic]:
+    """Counts of the plan that are not what the recipe expects of them beside those that are there."""
+    if there is None or any(errors(plan.diagnostics)):
+        return []
+    checked = plan.checked
+    found = expectations.check(checked.recipe.expect, plan.content.tables, checked.document, there.tables)
+    return expectations.strictly(found) if options.strict else found
 
 
 def _own_files(planned: Content, written: Content, files: Mapping[str, bytes]) -> Mapping[str, bytes]:

@@ -147,7 +147,9 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--jobs", type=click.IntRange(1, 256), metavar="N", help="Files or requests under way at once."
             ),
-            click.option("--strict", is_flag=True, help="Make values that other readers change errors."),
+            click.option(
+                "--strict", is_flag=True, help="Make values that other readers change errors, and warnings of `expect`."
+            ),
             click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
             click.option("--offline", is_flag=True, help="Use cached answers of the portal only, whatever their age."),
             _FORMAT,

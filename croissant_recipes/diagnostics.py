@@ -65,6 +65,7 @@ class Diagnostic:
         hint: What would be right, where the compiler can tell.
         span: Where in the recipe, where it is the recipe that is wrong.
         notes: Further facts, one a line (the two rows of a collision, say).
+        shown_notes: How many of these a text shows where there may be very many; ``None`` for all. JSON has all.
     """
 
     code: Code
@@ -73,6 +74,7 @@ class Diagnostic:
     hint: str | None = None
     span: Span | None = None
     notes: tuple[str, ...] = ()
+    shown_notes: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         # Whatever the text is made of: no finding tells a password.
@@ -114,7 +116,10 @@ class Diagnostic:
         where = f"{shown(str(self.span))}: " if self.span else ""
         severity = self.severity.value
         lines = [f"{where}{paint(f'{severity}[{self.code.value}]', severity)}: {shown(self.message)}"]
-        lines += [f"  {paint(shown(note), note[:1] if note[1:2] == ' ' else '')}" for note in self.notes]
+        told = self.notes[: self.shown_notes]
+        lines += [f"  {paint(shown(note), note[:1] if note[1:2] == ' ' else '')}" for note in told]
+        if len(told) < len(self.notes):
+            lines.append(f"  and {len(self.notes) - len(told):,} more, all of which --format json shows")
         if self.hint:
             lines.append(f"  hint: {shown(self.hint)}")
         return "\n".join(lines)

@@ -30,7 +30,8 @@ class Options:
         file_sha256: Whether the sha256 of picks and meshes is read.
         jobs: How many files or requests to have under way at once.
         executor: What lists directories and reads files, instead of threads. It is not shut down.
-        strict: Whether a value that other readers change is an error.
+        strict: Whether a value that other readers change, or an expectation of level ``warn`` that does not hold, is an
+            error.
         cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
         on_drift: What happens to changes that others made to a built Croissant.
         force: Whether a Croissant that this recipe did not build may be replaced.

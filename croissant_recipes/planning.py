@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import planner
+from croissant_recipes.compiler import expectations, planner
 from croissant_recipes.compiler.planner import Base, Plan, Resolution
 from croissant_recipes.croissant import other_readers
 from croissant_recipes.croissant.content import Content
@@ -150,6 +150,8 @@ class _Session:
             plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
         except DiagnosticError as error:
             return Outcome(checked, None, in_order([*found, *unanswered, *error.diagnostics]))
+        if self.options.strict:
+            plan = replace(plan, diagnostics=in_order(expectations.strictly(plan.diagnostics)))
         plan = replace(plan, identities=self._identities(checked, resolution))
         return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
 

@@ -190,8 +190,7 @@ def finish(
     found += problems
     if not any(errors(found)):
         # Counts that do not hold because of another error say nothing new.
-        counted = {**artifacts, "voxel_spacings": final["voxel_spacings"]}
-        found += expectations.check(recipe.expect, counted, resolution.checked.document)
+        found += expectations.check(recipe.expect, final, resolution.checked.document)
     content = Content(
         tables=final,
         config=config,

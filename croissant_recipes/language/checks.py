@@ -11,7 +11,9 @@ from croissant_recipes.language import check_layers, check_splits, loading
 from croissant_recipes.language.check_layers import SourceKinds
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.recipe_fields import LEVELS
 from croissant_recipes.language.selectors import as_number
+from croissant_recipes.language.yaml_nodes import Path
 
 
 def check_recipe(
@@ -146,10 +148,15 @@ def _has_items(draft: Draft, key: str) -> bool:
 
 
 def _check_voxel_sizes(draft: Draft) -> list[Diagnostic]:
-    """The names of ``expect.voxel_spacings``, which are numbers."""
-    found = []
+    """The names in ``voxel_spacings`` of ``expect``, which are numbers."""
+    names: dict[Path, dict[str, Span]] = {}
     for path, place in draft.document.places.items():
-        if path[:2] == ("expect", "voxel_spacings") and len(path) == 3 and as_number(str(path[2])) is None:
-            message, hint = f"{path[2]!r} is no voxel size", "write a number in Å, such as 10.0"
-            found.append(Diagnostic(Code.EXPECTATION_SYNTAX, message, span=place.key or place.value, hint=hint))
-    return found
+        if path[:1] == ("expect",) and path[-2:-1] == ("voxel_spacings",) and place.key is not None:
+            names.setdefault(path[:-1], {})[str(path[-1])] = place.key
+    hint = "write a number in Å, such as 10.0"
+    return [
+        Diagnostic(Code.EXPECTATION_SYNTAX, f"{name!r} is no voxel size", span=span, hint=hint)
+        for given in names.values()
+        for name, span in given.items()
+        if as_number(name) is None and not given.keys() <= set(LEVELS)
+    ]

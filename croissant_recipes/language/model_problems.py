@@ -12,11 +12,18 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
 from croissant_recipes.language import recipe, source_kinds
 from croissant_recipes.language.checked import WHERE_TYPES
-from croissant_recipes.language.recipe_fields import Model
+from croissant_recipes.language.recipe_fields import Levels, Model
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 _Place = tuple[tuple[str, ...], type[Model], str]
+
+_BY_NAME = (
+    *((key,) for key in recipe.ExpectOfRun.model_fields),
+    *(("each_run", key) for key in recipe.ExpectOfRun.model_fields),
+    *(("splits", "*", key) for key in recipe.ExpectOfRun.model_fields),
+)
+"""Where ``expect`` gives counts by name."""
 
 _MODELS: tuple[_Place, ...] = (
     ((), recipe.Recipe, "the recipe itself"),
@@ -34,6 +41,10 @@ _MODELS: tuple[_Place, ...] = (
     (("splits",), recipe.Splits, "`splits`"),
     (("splits", "random"), recipe.RandomSplit, "`splits.random`"),
     (("expect",), recipe.Expect, "`expect`"),
+    (("expect", "each_run"), recipe.ExpectOfRun, "`expect.each_run`"),
+    (("expect", "splits", "*"), recipe.ExpectOfSplit, "a split of `expect`"),
+    *((("expect", key), Levels, "an expected count") for key in ("runs", "objects")),
+    *((("expect", *above, "*"), Levels, "an expected count") for above in _BY_NAME),
 )
 """Which model stands where besides the sources, and what to call the place."""
 

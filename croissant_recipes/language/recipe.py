@@ -27,9 +27,11 @@ from croissant_recipes.language.recipe_fields import (
     BaseUrl,
     Channel,
     CountByName,
+    CountOrLevels,
     FrozenMap,
     FsArgs,
     IsoDate,
+    Levels,
     License,
     Model,
     Name,
@@ -268,18 +270,55 @@ class Splits(Model):
     unassign: OneOrMore | None = Field(None, description="Runs that are in no split after all.")
 
 
-class Expect(Model):
-    """Counts that must hold: a number, ``">= 10"``, ``"1..2"``; for all rows or by name."""
+class ExpectOfRun(Model):
+    """Counts of what runs hold: a number, ``">= 10"``, ``"1..2"``; of all of a type or by name."""
 
-    runs: AnyCount | None = Field(None, description="All runs.")
     tomograms: CountByName | None = Field(None, description="All, or by tomogram type.")
     features: CountByName | None = Field(None, description="All, or by feature type.")
     picks: CountByName | None = Field(None, description="All, or by object.")
     meshes: CountByName | None = Field(None, description="All, or by object.")
     segmentations: CountByName | None = Field(None, description="All, or by name.")
-    objects: AnyCount | None = Field(None, description="Density maps.")
     voxel_spacings: CountByName | None = Field(None, description="All, or by voxel size in Å.")
-    splits: CountByName | None = Field(None, description="Runs in any split, or by split.")
+
+
+class ExpectOfSplit(ExpectOfRun):
+    """Counts of the runs of one split, and of what they hold."""
+
+    runs: CountOrLevels | None = Field(None, description="All runs.")
+
+
+def _split_form(value: object) -> str:
+    if fields.gives_levels(value):
+        return "<levels>"
+    return "<mapping>" if isinstance(value, Mapping | ExpectOfSplit) else "<count>"
+
+
+def _splits_form(value: object) -> str:
+    return "<levels>" if fields.gives_levels(value) else "<splits>" if isinstance(value, Mapping) else "<count>"
+
+
+_ExpectOfOneSplit = Annotated[
+    Annotated[AnyCount, Tag("<count>")]
+    | Annotated[Levels, Tag("<levels>")]
+    | Annotated[ExpectOfSplit, Tag("<mapping>")],
+    Discriminator(_split_form),
+]
+_ExpectOfSplits = Annotated[
+    Annotated[AnyCount, Tag("<count>")]
+    | Annotated[Levels, Tag("<levels>")]
+    | Annotated[FrozenMap[_ExpectOfOneSplit], Tag("<splits>")],
+    Discriminator(_splits_form),
+]
+
+
+class Expect(ExpectOfSplit):
+    """What must hold, or nothing is written: counts, of all of a type or by name."""
+
+    objects: CountOrLevels | None = Field(None, description="Density maps.")
+    splits: _ExpectOfSplits | None = Field(
+        None, description="Runs in any split, or by split; or what the runs of a split hold."
+    )
+    each_run: ExpectOfRun | None = Field(None, description="What each run holds.")
 
 
 class Recipe(Model):
@@ -316,7 +355,7 @@ class Recipe(Model):
         (), description="Slices of sources, applied in order; required unless there is a base."
     )
     splits: Splits = Field(default_factory=Splits, description="Which runs belong to which split.")
-    expect: Expect = Field(default_factory=Expect, description="Counts that must hold, or nothing is written.")
+    expect: Expect = Field(default_factory=Expect, description="What must hold, or nothing is written.")
 
 
 def _at_least_one(sources: Mapping[str, Source]) -> Mapping[str, Source]:

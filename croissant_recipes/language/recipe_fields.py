@@ -22,8 +22,10 @@ from pydantic import (
     Tag,
     WithJsonSchema,
     WrapSerializer,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import did_you_mean
@@ -174,8 +176,8 @@ def _count(value: object) -> object:
     try:
         counts.parse(value)
     except ValueError as error:
-        hint = "write a number, a comparison such as '>= 10', or a range such as '1..2'"
-        raise problem(str(error), hint, Code.EXPECTATION_SYNTAX) from None
+        hint = error.args[1] if len(error.args) > 1 else counts.FORMS
+        raise problem(str(error.args[0]), hint, Code.EXPECTATION_SYNTAX) from None
     return value
 
 
@@ -204,11 +206,52 @@ FrozenMap = Annotated[
 FsArgs = FrozenMap[Any]
 
 
+class Levels(Model):
+    """What a count must satisfy, by how much it matters."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    warn: AnyCount | None = Field(None, description="A warning where it does not hold.")
+    fail: AnyCount | None = Field(None, description="An error where it does not hold, as with a count alone.")
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> Levels:
+        if not self.model_fields_set:
+            raise problem("must give a count", "such as {warn: '>= 50', fail: '>= 10'}", Code.EXPECTATION_SYNTAX)
+        return self
+
+
+LEVELS = tuple(Levels.model_fields)
+"""How much an expectation can matter."""
+
+
+def gives_levels(value: object) -> bool:
+    """Whether a mapping is of levels. One by name is told from it by its values: a name that is called like a level has
+    a mapping below it."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, Levels)
+    return bool(value) and value.keys() <= set(LEVELS) and not any(isinstance(v, Mapping) for v in value.values())
+
+
 def _count_form(value: object) -> str:
-    return "<mapping>" if isinstance(value, Mapping) else "<count>"
+    return "<levels>" if isinstance(value, Mapping | Levels) else "<count>"
 
 
-CountByName = Annotated[
-    Annotated[AnyCount, Tag("<count>")] | Annotated[FrozenMap[AnyCount], Tag("<mapping>")],
-    Discriminator(_count_form),
-]
+def _counts_form(value: object) -> str:
+    return "<levels>" if gives_levels(value) else "<mapping>" if isinstance(value, Mapping) else "<count>"
+
+
+# Types with a name, which the JSON Schema has once.
+CountOrLevels = TypeAliasType(
+    "CountOrLevels",
+    Annotated[Annotated[AnyCount, Tag("<count>")] | Annotated[Levels, Tag("<levels>")], Discriminator(_count_form)],
+)
+CountByName = TypeAliasType(
+    "CountByName",
+    Annotated[
+        Annotated[AnyCount, Tag("<count>")]
+        | Annotated[Levels, Tag("<levels>")]
+        | Annotated[FrozenMap[CountOrLevels], Tag("<mapping>")],
+        Discriminator(_counts_form),
+    ],
+)

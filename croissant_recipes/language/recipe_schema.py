@@ -41,6 +41,9 @@ def _adapted(schema: Schema) -> Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(adapted.get(key), dict):
             adapted[key] = _adapted(adapted[key])
+    if sum("$ref" in choice or choice.get("type") == "object" for choice in adapted.get("oneOf", ())) > 1:
+        # One mapping may have the form of several.
+        adapted["anyOf"] = adapted.pop("oneOf")
     for key in ("anyOf", "oneOf"):
         if key in adapted:
             adapted[key] = [_adapted(choice) for choice in adapted[key] if choice != {"type": "null"}]
