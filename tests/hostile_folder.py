@@ -191,8 +191,10 @@ class Folder:
     def checked(self, seed: int) -> Case:
         """The case of a seed in which a recipe is spoilt and only checked."""
         rng = random.Random(seed)
-        self._renew()
         recipe = f"{rng.choice(list(RECIPES))}.yaml"
+        if not self._at.exists():
+            self._renew()
+        self._put_back(recipe)
         mutate(rng, self._at / recipe)
         started = time.process_time()
         (result,) = check(self._at / recipe)
@@ -219,6 +221,14 @@ class Folder:
     def _renew(self) -> None:
         shutil.rmtree(self._at, ignore_errors=True)
         shutil.copytree(self._good, self._at)
+
+    def _put_back(self, name: str) -> None:
+        """One file as it should be, whatever a case has left in its place."""
+        there = self._at / name
+        if there.is_dir() and not there.is_symlink():
+            shutil.rmtree(there)
+        there.unlink(missing_ok=True)
+        shutil.copy(self._good / name, there)
 
     def _run(self, rng: random.Random, seed: int, spoilt: str, name: str) -> Case:
         options = Options(

@@ -7,6 +7,7 @@ ones failed.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import sys
@@ -18,11 +19,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import conftest
 import pytest
 from hostile_folder import SECONDS, Case, Folder, Mangling
 
 from tests.portal_server import serve
 from tests.portal_tables import generate
+
+HANGS = 60.0
+"""After how many seconds of a busy machine a campaign gives a case up."""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,8 @@ def campaign(run: Callable[[int], Case], first: int, last: int) -> None:
     ended, slow, failed = Counter[str](), [], {}
     started = time.monotonic()
     for seed in range(first, last):
+        # Of a case that never ends, this says where it is.
+        faulthandler.dump_traceback_later(HANGS, exit=True)
         try:
             case = run(seed)
         except BaseException as error:
@@ -77,6 +84,9 @@ def campaign(run: Callable[[int], Case], first: int, last: int) -> None:
         ended.update({d.code.value for d in case.errors} or {"good"})
         if case.seconds > SECONDS:
             slow.append((seed, case.spoilt, round(case.seconds, 1)))
+        if seed % 500 == 499:
+            print(f"{seed + 1}: {len(slow)} slow, {sum(map(len, failed.values()))} failed", flush=True)
+    faulthandler.cancel_dump_traceback_later()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"{last - first} cases in {time.monotonic() - started:.0f} s, at most {peak} MiB, slow: {slow}")
     print(dict(ended.most_common()))
@@ -85,6 +95,8 @@ def campaign(run: Callable[[int], Case], first: int, last: int) -> None:
 
 
 def _main(what: str, first: str, last: str) -> None:
+    # What a spoilt URL leads to is not asked.
+    conftest.guard_the_network()
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
         os.environ["CROISSANT_RECIPE_CACHE_DIR"] = f"{scratch}/cache"

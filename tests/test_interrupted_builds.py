@@ -32,8 +32,8 @@ from croissant_recipes import Options, build, from_croissant
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["croissant_recipes.planning", "croissant_recipes.building", "mlcroissant", "copick"])
 
-VERSIONS = {"A": "['ribosome:alice']", "B": "[ribosome]"}
-"""What the layer takes in each version: of every record set of one, something differs in the other."""
+VERSIONS = {"A": "", "B": "runs: [TS_1, TS_2], "}
+"""The runs that the layer takes in each version. Neither takes what others save, which lies in the project too."""
 
 
 def _build(recipe: str, on_drift: str) -> None:
@@ -57,12 +57,12 @@ class Bench:
         self.recipes = {
             name: self.lab.write(
                 f"{name}.yaml",
-                f"  - {{export: lab, picks: {picks}}}\n",
+                f"  - {{export: lab, {runs}picks: ['ribosome:alice']}}\n",
                 start=f"dataset:\n  name: Lab\n  description: Version {name}.\n  version: 1.0.0\n  license: MIT\n"
                 "  date_published: 2026-01-15\n  url: https://example.org\n  creators: [{name: Lab}]\n"
                 f'output: {{project_root: {where}, base_url: "file://{self.lab.project.root}"}}\n',
             )
-            for name, picks in VERSIONS.items()
+            for name, runs in VERSIONS.items()
         }
         started = time.monotonic()
         self.built = {}
