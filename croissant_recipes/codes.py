@@ -85,6 +85,7 @@ class Code(Enum):
     ARTIFACT_TYPE = ("CR218", "artifact type does not fit")
     SPLIT_REPLACED = ("CR219", "split of the file replaced by assign")
     SPLIT_LIKE_ANOTHER = ("CR220", "split name nearly that of another")
+    RENAME_PATTERN = ("CR223", "rename pattern not usable")
 
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)

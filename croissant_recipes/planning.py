@@ -20,6 +20,7 @@ from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
 from croissant_recipes.sources.opener import SourceKey, open_source, source_key
+from croissant_recipes.sources.wanted import taken
 from croissant_recipes.stores import Output
 from croissant_recipes.work import Workers
 
@@ -59,6 +60,7 @@ class _Session:
         self.sources: dict[SourceKey, Source] = {}
         self.inventories: dict[tuple[Path, int], Inventory] = {}
         self.failed: dict[SourceKey, tuple[Diagnostic, ...]] = {}
+        self.facts: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
 
     def run(self, recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]]) -> list[Outcome]:
         self._scan([checked for checked, _ in recipes])
@@ -87,7 +89,28 @@ class _Session:
                 continue
             self.sources[key] = source
             for (owner, layer), inventory in zip(users, scanned, strict=True):
-                self.inventories[owner.path, layer.index] = inventory
+                self.inventories[owner.path, layer.index] = self._with_sizes(key, layer, inventory)
+
+    def _with_sizes(self, key: SourceKey, layer: LayerSpec, inventory: Inventory) -> Inventory:
+        """With the voxel sizes of picks where a template names them, which only the files say."""
+        if "voxel_size" not in layer.template_fields:
+            return inventory
+        picks, read = inventory.table("picks"), [key for key, root in inventory.roots.items() if root.reads_files]
+        rows = taken(layer, inventory.tables)["picks"]
+        rows = rows[rows["root"].isin(read)]
+        places = list(zip(rows["root"], rows["path"], strict=True))
+        facts = self._facts(key, places)
+        sizes = picks["voxel_size"].copy()
+        sizes[rows.index] = [facts[place].voxel_size for place in places]
+        return replace(inventory, tables={**inventory.tables, "picks": picks.assign(voxel_size=sizes)})
+
+    def _facts(self, key: SourceKey, files: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], FileFacts]:
+        """What files of a source say, each of which is read once."""
+        known = self.facts.setdefault(key, {})
+        missing = [file for file in dict.fromkeys(files) if file not in known]
+        if missing:
+            known |= self.sources[key].read_files(missing, sha256=self.options.file_sha256, progress=self.progress)
+        return known
 
     def _resolve(self, checked: CheckedRecipe) -> Resolution:
         failures = [
@@ -128,11 +151,7 @@ class _Session:
         for resolution in resolutions:
             for name, files in resolution.files.items():
                 needed.setdefault(_key(resolution.checked, name), {}).update(dict.fromkeys(files))
-        return {
-            key: self.sources[key].read_files(list(files), sha256=self.options.file_sha256, progress=self.progress)
-            for key, files in needed.items()
-            if files
-        }
+        return {key: self._facts(key, list(files)) for key, files in needed.items() if files}
 
     def _finish(
         self,

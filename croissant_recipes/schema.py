@@ -15,7 +15,8 @@ SEGMENTATION_TYPES = ("binary", "multilabel", "instance", "panoptic")
 PROJECT_KEYS = ("name", "description", "version", "user_id", "session_id")
 """What ``copick:config`` says of the copick project, beside its pickable objects."""
 
-_PORTAL_ANNOTATION = ("portal_object_name", "portal_session_id", "portal_annotation_id", "portal_annotation_file_id")
+PORTAL_ANNOTATION = ("portal_object_name", "portal_session_id", "portal_annotation_id", "portal_annotation_file_id")
+"""What rows of picks and segmentations say of the portal's record of them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class RecordSet:
 
 def _typed_segmentations(name: str) -> RecordSet:
     key = ("run", "voxel_size", "user_id", "session_id", "name")
-    return RecordSet(name, "segmentations", (*key, "url", *_PORTAL_ANNOTATION), key, ("voxel_size",))
+    return RecordSet(name, "segmentations", (*key, "url", *PORTAL_ANNOTATION), key, ("voxel_size",))
 
 
 RECORD_SETS: Mapping[str, RecordSet] = {
@@ -89,7 +90,7 @@ RECORD_SETS: Mapping[str, RecordSet] = {
         RecordSet(
             "picks",
             "picks",
-            ("run", "user_id", "session_id", "object_name", "voxel_size", "url", "sha256", *_PORTAL_ANNOTATION),
+            ("run", "user_id", "session_id", "object_name", "voxel_size", "url", "sha256", *PORTAL_ANNOTATION),
             ("run", "user_id", "session_id", "object_name"),
             ("voxel_size",),
         ),
@@ -102,7 +103,7 @@ RECORD_SETS: Mapping[str, RecordSet] = {
         RecordSet(
             "segmentations",
             "segmentations",
-            ("run", "voxel_size", "user_id", "session_id", "name", "is_multilabel", "url", *_PORTAL_ANNOTATION),
+            ("run", "voxel_size", "user_id", "session_id", "name", "is_multilabel", "url", *PORTAL_ANNOTATION),
             ("run", "voxel_size", "user_id", "session_id", "name", "is_multilabel"),
             ("voxel_size",),
             ("is_multilabel",),
@@ -233,6 +234,15 @@ class ArtifactType:
         return tuple("segmentation_type" if c == "is_multilabel" else c for c in key)
 
 
+RENAME_MAPS: Mapping[str, str] = {
+    "tomo_types": "tomogram type",
+    "objects": "object",
+    "users": "user",
+    "sessions": "session",
+}
+"""The maps of ``rename``, and what the names in each are names of."""
+
+_MAKERS = {"users": "user_id", "sessions": "session_id"}
 _OF_RUN = f"{RUNS_FOLDER}/{{run}}"
 _OF_SPACING = f"{_OF_RUN}/{SPACING_PREFIX}{{voxel_size:.3f}}"
 _MADE_BY = "{user_id}_{session_id}"
@@ -277,7 +287,7 @@ ARTIFACTS: Mapping[str, ArtifactType] = {
             ("object_name", "user_id", "session_id"),
             _PICKED,
             counted_by="object_name",
-            renamed={"objects": "object_name"},
+            renamed={"objects": "object_name", **_MAKERS},
             portal_names={"session_id": "portal_session_id"},
             portal_id="portal_annotation_id",
             hashed=True,
@@ -291,7 +301,7 @@ ARTIFACTS: Mapping[str, ArtifactType] = {
             ("object_name", "user_id", "session_id"),
             _PICKED,
             counted_by="object_name",
-            renamed={"objects": "object_name"},
+            renamed={"objects": "object_name", **_MAKERS},
             hashed=True,
             places={"": f"{_OF_RUN}/Meshes/{_MADE_BY}_{{object_name}}.glb"},
         ),
@@ -303,7 +313,7 @@ ARTIFACTS: Mapping[str, ArtifactType] = {
             ("name", "user_id", "session_id", "voxel_size", "segmentation_type"),
             "name[:user[/session]][@voxel_size][?multilabel=true|instance=true|panoptic=true]",
             counted_by="name",
-            renamed={"objects": "name"},
+            renamed={"objects": "name", **_MAKERS},
             portal_names={"session_id": "portal_session_id"},
             portal_id="portal_annotation_id",
             spaces=True,

@@ -152,12 +152,13 @@ def _fix(spec: LayerSpec, artifact: str, found: Sequence[Collision]) -> str:
     choose = "choose with `on_collision: first` or `on_collision: last`"
     if artifact == "runs":
         return _TELL_RUNS_APART
-    if "session_id" in ARTIFACTS[artifact].portal_names and spec.session_id is not None:
-        return f"add {{annotation_file_id}} to session_id to keep both, or {choose}"
-    targets = [n.new for n in (*spec.rename_objects, *spec.rename_tomo_types)]
-    if len(set(targets)) < len(targets):
+    if "sessions" in ARTIFACTS[artifact].renamed and spec.session_id is not None:
+        of_portal = any("portal_annotation_file_id" in row for row in found[0].rows)
+        return f"add {{{'annotation_file_id' if of_portal else 'session'}}} to session_id to keep both, or {choose}"
+    entries = [name for names in spec.renames.values() for name in names]
+    if len({name.new for name in entries}) < len(entries) or not all(name.pattern.is_exact for name in entries):
         return f"rename to different names to keep both, or {choose}"
-    if artifact == "tomograms" and any("portal_dataset_id" in row for row in found[0].rows) and not targets:
+    if artifact == "tomograms" and any("portal_dataset_id" in row for row in found[0].rows) and not entries:
         # No selector tells them apart: their type and voxel size are the same.
         return f"keep one with `tomograms: {{where: …}}`, or {choose}"
     return f"leave one out with `exclude`, or {choose}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -19,7 +19,8 @@ from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, list_instead, nearest
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
-from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
+from croissant_recipes.language.templates import Template
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, RENAME_MAPS
 from croissant_recipes.sources.base import Inventory
 
 
@@ -87,6 +88,7 @@ class LayerRows:
         selectors, renames: What each did.
         collisions: Rows that ended up with one key.
         run_names: New run names by old, where they differ.
+        object_names: New names of objects by old, of all that the source has, where a rename decides them.
         runs_amiss: Whether a selector of ``runs`` matched nothing, which has been reported.
         diagnostics: What is wrong.
     """
@@ -99,6 +101,7 @@ class LayerRows:
     renames: tuple[RenameReport, ...] = ()
     collisions: tuple[Collision, ...] = ()
     run_names: Mapping[str, str] | None = None
+    object_names: Mapping[str, str] = field(default_factory=dict)
     runs_amiss: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -116,9 +119,9 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
     worker.select_runs()
     for artifact in ARTIFACT_TYPES[1:]:
         worker.select(artifact)
-    worker.name_sessions()
-    for kind, names in (("tomo_types", spec.rename_tomo_types), ("objects", spec.rename_objects)):
-        worker.rename(kind, names)
+    worker.name_makers()
+    for kind in RENAME_MAPS:
+        worker.rename(kind)
     worker.name_runs()
     worker.resolve_collisions()
     return replace(
@@ -127,6 +130,7 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
         renames=tuple(worker.renames),
         collisions=tuple(worker.collisions),
         run_names=worker.run_names,
+        object_names=worker.object_names,
         runs_amiss=worker.runs_amiss,
         diagnostics=tuple(worker.found),
     )
@@ -142,6 +146,9 @@ class _Layer:
         self.renames: list[RenameReport] = []
         self.collisions: list[Collision] = []
         self.run_names: Mapping[str, str] = {}
+        self.object_names: Mapping[str, str] = {}
+        self.made: dict[tuple[str, str], pd.Series] = {}
+        """What templates make of a column of an artifact type."""
         self.runs_amiss = False
         self.found: list[Diagnostic] = list(inventory.diagnostics)
 
@@ -298,17 +305,32 @@ class _Layer:
 
     # Naming
 
-    def name_sessions(self) -> None:
-        template = self.spec.session_id
-        if template is None:
+    def name_makers(self) -> None:
+        """What the templates of sessions and users make of what the source calls things."""
+        for kind, template in self._templates().items():
+            self._check_fields(template)
+            for artifact, column in _reached(kind):
+                table = self.tables[artifact]
+                # An empty table need not have the portal's columns.
+                if len(table) and naming.has_fields(artifact, template):
+                    new, problems = naming.named(table, artifact, column, template, column, self.spec.span)
+                    self.made[artifact, column] = new
+                    self.found += problems
+
+    def _check_fields(self, template: Template) -> None:
+        """Fields of the portal where a source turns out to be none of it, which a config on the web can."""
+        if "portal_dataset_id" in self.inventory.table("runs"):
             return
-        for artifact in (name for name, a in ARTIFACTS.items() if "session_id" in a.portal_names):
-            # An empty table need not have the portal's columns.
-            if not len(self.tables[artifact]):
-                continue
-            table, problems = naming.name_sessions(self.tables[artifact], template, self.spec.span)
-            self.tables[artifact] = table
-            self.found += problems
+        columns = {c for a, described in ARTIFACTS.items() if described.in_portal for c in self.inventory.table(a)}
+        for name in sorted(template.fields - columns - naming.FIELDS):
+            message = f"source {self.spec.source!r} has no field {name!r}, which {template.text!r} names"
+            hint = did_you_mean(name, naming.FIELDS)
+            self.found.append(Diagnostic(Code.TEMPLATE_FIELD, message, span=self.spec.span, hint=hint))
+
+    def _templates(self) -> dict[str, Template]:
+        """The templates by the rename map that comes after each."""
+        given = {"users": self.spec.user_id, "sessions": self.spec.session_id}
+        return {kind: template for kind, template in given.items() if template is not None}
 
     def name_runs(self) -> None:
         if self.spec.run_name is None or not len(self.tables["runs"]):
@@ -321,28 +343,51 @@ class _Layer:
             if artifact == "runs" or ARTIFACTS[artifact].of_run:
                 self.tables[artifact] = table.assign(**{column: naming.mapped(table[column], names)})
 
-    def rename(self, kind: str, names: Sequence[NewName]) -> None:
-        if not names:
+    def rename(self, kind: str) -> None:
+        """Give what one rename map reaches its new names, those that templates made first."""
+        given = self.spec.renames.get(kind, ())
+        if not given and kind not in self._templates():
             return
         there = self._names_there(kind)
-        mapping = {n.old: n.new for n in names}
-        rows = dict.fromkeys(mapping, 0)
-        for artifact, column, keeps in _reached(kind):
-            table = self.tables[artifact]
-            for old, count in table[column].value_counts().items():
-                if old in rows:
-                    rows[old] += int(count)
-            self.tables[artifact] = naming.renamed(table, column, mapping, keeps)
-        for name in names:
-            self.renames.append(RenameReport(kind, name.old, name.new, rows[name.old]))
-            if name.old not in there and not self.spec.allow_empty and (there or not self.runs_amiss):
-                what = "tomogram type" if kind == "tomo_types" else "object"
-                message = f"{name.old!r} names no {what} in source {self.spec.source!r}"
-                hint = did_you_mean(name.old, there) or f"the layer takes nothing that has a {what}"
-                self.found.append(Diagnostic(Code.RENAME_UNKNOWN, message, span=name.span, hint=hint))
+        now = {place: self.made.get(place, self.tables[place[0]][place[1]]) for place in _reached(kind)}
+        done = naming.renaming(given, there.union(*(column.unique() for column in now.values())))
+        self.found += done.conflicts
+        rows = [0] * len(given)
+        for (artifact, column), names in now.items():
+            for old, count in names.value_counts().items():
+                if (at := done.entries.get(old)) is not None:
+                    rows[at] += int(count)
+            self.tables[artifact] = naming.renamed(
+                self.tables[artifact], artifact, column, naming.mapped(names, done.names)
+            )
+        if kind == "objects":
+            self.object_names = done.names
+        for at, name in enumerate(given):
+            if rows[at] or not name.shared:
+                self.renames.append(RenameReport(kind, name.old, name.new, rows[at]))
+            if at not in done.applied and not name.shared:
+                self._not_there(kind, name, there)
+
+    def _not_there(self, kind: str, name: NewName, there: set[str]) -> None:
+        if self.spec.allow_empty or (self.runs_amiss and not there):
+            return
+        what, template = RENAME_MAPS[kind], self._templates().get(kind)
+        if template is None:
+            message = f"{name.old!r} names no {what} in source {self.spec.source!r}"
+            hint = did_you_mean(name.old, there)
+        else:
+            message = f"{name.old!r} is no {what} that the template {template.text!r} gives"
+            hint = did_you_mean(name.old, there, what="it gives")
+        hint = hint or f"the layer takes nothing that has a {what}"
+        self.found.append(Diagnostic(Code.RENAME_UNKNOWN, message, span=name.span, hint=hint))
 
     def _names_there(self, kind: str) -> set[str]:
-        there = {str(v) for artifact, column, _ in _reached(kind) for v in self.inventory.table(artifact)[column]}
+        """The names that a rename map can speak of: what the template before it gives or, without one, what the source
+        has."""
+        if kind in self._templates():
+            places = [(a, c) for a, c in _reached(kind) if len(self.tables[a])]
+            return {str(v) for a, c in places for v in self.made.get((a, c), self.tables[a][c]).unique()}
+        there = {str(v) for artifact, column in _reached(kind) for v in self.inventory.table(artifact)[column].unique()}
         if kind == "objects":
             there |= {str(o["name"]) for o in self.inventory.objects}
         return there | set(self.inventory.vocabulary.get(kind, ()))
@@ -360,12 +405,12 @@ class _Layer:
                 self.choices[artifact].fates[gone] = Fate.COLLIDED
 
 
-def _reached(kind: str) -> Iterator[tuple[str, str, str | None]]:
-    """What a rename map reaches: artifact type, column, and the column that keeps a portal row's old name."""
+def _reached(kind: str) -> Iterator[tuple[str, str]]:
+    """The artifact types that a rename map reaches, each with its column."""
     for artifact, described in ARTIFACTS.items():
         column = described.renamed.get(kind)
         if column is not None:
-            yield artifact, column, described.portal_names.get(column)
+            yield artifact, column
 
 
 def _answers(placed: PlacedSelector, column: str, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.compiler import merging
 from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language.checked import LayerSpec, NewName, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 
@@ -57,8 +57,7 @@ def described(spec: LayerSpec) -> dict[str, Any]:
     """What a layer is, in plain JSON values: what it takes and how it names that. Not where it stands: lines are the
     recipe's to know."""
     taken = {artifact: _taken(chosen) for artifact, chosen in spec.filters.items() if chosen.take is not Take.NONE}
-    maps = {"tomo_types": spec.rename_tomo_types, "objects": spec.rename_objects}
-    renames = {kind: {n.old: n.new for n in names} for kind, names in maps.items() if names}
+    renames = {kind: _map(names) for kind, names in spec.renames.items() if names}
     return {
         "layer": spec.number,
         "operation": spec.operation,
@@ -67,7 +66,16 @@ def described(spec: LayerSpec) -> dict[str, Any]:
         **({"rename": renames} if renames else {}),
         **({"run_name": spec.run_name.text} if spec.run_name else {}),
         **({"session_id": spec.session_id.text} if spec.session_id else {}),
+        **({"user_id": spec.user_id.text} if spec.user_id else {}),
     }
+
+
+def _map(names: Sequence[NewName]) -> dict[str, str]:
+    """A rename map. Of two entries for one name the layer's own counts, which stands first."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(name.old, name.new)
+    return found
 
 
 def _taken(chosen: TypeFilter) -> Any:

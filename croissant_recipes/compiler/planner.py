@@ -286,7 +286,7 @@ def _config(
     """``copick:config``: what the project says of itself, and its pickable objects."""
     recipe, document = resolution.checked.recipe, resolution.checked.document
     offered = [
-        (layer.spec, objects.renamed(layer.inventory.objects, {n.old: n.new for n in layer.spec.rename_objects}))
+        (layer.spec, objects.renamed(layer.inventory.objects, layer.object_names))
         for layer in resolution.layers.values()
     ]
     united, found = objects.union(offered, recipe.objects)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined, list_instead
@@ -16,13 +17,23 @@ from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar,
 from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
-from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, RENAME_MAPS
 
 SourceKinds = Mapping[str, SourceKind | None]
 """The kind of each source, ``None`` where it cannot be told what it is."""
 
-_EXAMPLES: Mapping[portal_schema.FieldType, object] = {"int": 1, "float": 0.5, "bool": True, "str": "a", "enum": "a"}
+_EXAMPLES: Mapping[portal_schema.FieldType, object] = {
+    "int": 1,
+    "float": 0.5,
+    "bool": True,
+    "str": "a",
+    "enum": "a",
+    "date": date(2026, 1, 15),
+}
 """A value of each type of portal field, to try a template's formats on."""
+
+_OF_EVERY_SOURCE: Mapping[str, object] = {"run": "a", "user": "a", "session": "a", "object": "a", "voxel_size": 0.5}
+"""What templates of sessions and users can name whatever the source is."""
 
 _UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1F\x7F\s_]+')
 """What copick does not take in the name of an object, user, session or tomogram type."""
@@ -68,10 +79,10 @@ class _LayerChecker:
             operation=layer.operation,
             source=layer.source,
             filters=filters,
-            rename_tomo_types=self._rename("tomo_types", layer.rename.tomo_types),
-            rename_objects=self._rename("objects", layer.rename.objects),
-            run_name=self._template("run_name", layer.run_name),
-            session_id=self._template("session_id", layer.session_id),
+            renames={kind: names for kind in RENAME_MAPS if (names := self._rename(kind))},
+            run_name=self._template("run_name", layer.run_name, self._run_fields),
+            session_id=self._template("session_id", layer.session_id, self._fields),
+            user_id=self._template("user_id", layer.user_id, self._fields),
             splits=rules,
             on_collision=layer.on_collision,
             allow_empty=layer.allow_empty,
@@ -200,7 +211,7 @@ class _LayerChecker:
         if kind is None or kind.of_portal:
             return
         of_types = [(artifact, key) for artifact in WHERE_TYPES for key in ("where", "authors")]
-        for keys in (*of_types, ("session_id",), ("run_name",)):
+        for keys in (*of_types, ("run_name",)):
             if self._names(*keys):
                 self._report(
                     Code.PORTAL_ONLY,
@@ -221,29 +232,45 @@ class _LayerChecker:
                 self._report(code, error.message, span, error.hint)
         return coerced
 
-    def _template(self, key: str, text: str | None) -> Template | None:
+    def _run_fields(self) -> dict[str, object]:
+        return {name: _EXAMPLES[field.type] for name, field in portal_schema.run_fields().items()}
+
+    def _fields(self) -> dict[str, object]:
+        """What templates of sessions and users can name, each with a value of its type."""
+        kind = self._kind
+        of_portal = _of_portal() if kind is None or kind.of_portal else {}
+        return {**_OF_EVERY_SOURCE, **of_portal, **dict.fromkeys(kind.fields if kind else (), _EXAMPLES["str"])}
+
+    def _template(self, key: str, text: str | None, known: Callable[[], Mapping[str, object]]) -> Template | None:
         if text is None:
             return None
-        record = portal_schema.run_fields() if key == "run_name" else portal_schema.annotation_fields()
-        fields = {name: _EXAMPLES[field.type] for name, field in record.items()}
-        if key == "session_id":
-            fields |= dict.fromkeys(portal_schema.SESSION_TOKENS, _EXAMPLES["str"])
         place = self.document.place((*self.path, key))
         try:
-            return templates.parse(text, fields)
+            return templates.parse(text, known())
         except templates.TemplateError as error:
-            code = Code.TEMPLATE_FIELD if error.unknown_field else Code.TEMPLATE
-            self._report(code, f"{key}: {error.message}", place.at(error.start, error.end), error.hint)
+            code, message = Code.TEMPLATE_FIELD if error.unknown_field else Code.TEMPLATE, error.message
+            name = text[error.start : error.end]
+            if error.unknown_field and key != "run_name" and self._kind and name in _of_portal():
+                code = Code.PORTAL_ONLY
+                message = f"{name!r} needs a portal source, and {self.layer.source!r} is a {self._kind.name} source"
+            self._report(code, f"{key}: {message}", place.at(error.start, error.end), error.hint)
             return None
 
     # Renames
 
-    def _rename(self, key: str, names: Mapping[str, str]) -> tuple[NewName, ...]:
+    def _rename(self, kind: str) -> tuple[NewName, ...]:
+        names: Mapping[str, str] = getattr(self.layer.rename, kind)
         result = []
         for old, new in names.items():
-            place = self.document.place((*self.path, "rename", key, old))
+            place = self.document.place((*self.path, "rename", kind, old))
             self._check_name(new, place)
-            result.append(NewName(old, new, place.key or place.value))
+            span = place.key or place.value
+            try:
+                pattern = selectors.name_pattern(f"{RENAME_MAPS[kind]}s", old)
+            except selectors.SelectorError as error:
+                self._report(Code.RENAME_PATTERN, error.message, span, error.hint)
+                continue
+            result.append(NewName(old, new, span, pattern))
         return tuple(result)
 
     def _check_name(self, name: str, place: Place) -> None:
@@ -259,6 +286,12 @@ class _LayerChecker:
             place.at(*bad.span()),
             f"write {good!r}" if good else "use letters, digits, '-' and '.'",
         )
+
+
+def _of_portal() -> dict[str, object]:
+    """What templates of sessions and users can name of the portal's annotations, each with a value of its type."""
+    fields = {name: _EXAMPLES[field.type] for name, field in portal_schema.annotation_fields().items()}
+    return fields | dict.fromkeys(portal_schema.SESSION_TOKENS, _EXAMPLES["str"])
 
 
 def _several(artifact: str, text: str) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from croissant_recipes.diagnostics import Span
 from croissant_recipes.language.recipe import Recipe, Scalar
-from croissant_recipes.language.selectors import Selector
+from croissant_recipes.language.selectors import Pattern, Selector
 from croissant_recipes.language.source_kinds import PORTAL
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Place
@@ -73,11 +73,21 @@ class TypeFilter:
 
 @dataclass(frozen=True)
 class NewName:
-    """One entry of a rename map."""
+    """One entry of a rename map.
+
+    Attributes:
+        old: What it renames: one name, or the names that a pattern matches.
+        new: Their new name.
+        span: Where it stands.
+        pattern: What ``old`` is as a pattern.
+        shared: Whether it is of the recipe's own ``rename``, which holds for every layer as far as it fits.
+    """
 
     old: str
     new: str
     span: Span
+    pattern: Pattern
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,10 @@ class LayerSpec:
         operation: ``export`` or ``append``, or ``base`` for what a recipe starts from.
         source: Name of the source.
         filters: One for every artifact type.
-        rename_tomo_types, rename_objects: New names by the source's names.
-        run_name, session_id: Templates over the portal's records.
+        renames: The entries of each rename map that has any, by the map's name (``RENAME_MAPS``): the layer's own, then
+            the recipe's.
+        run_name: Template over the portal's runs.
+        session_id, user_id: Templates over what the source knows of picks, meshes and segmentations.
         splits: The layer's own split rules.
         on_collision: ``error``, ``first`` or ``last``.
         allow_empty: Whether a selector may match nothing.
@@ -108,14 +120,19 @@ class LayerSpec:
     operation: str
     source: str
     filters: Mapping[str, TypeFilter]
-    rename_tomo_types: tuple[NewName, ...] = ()
-    rename_objects: tuple[NewName, ...] = ()
+    renames: Mapping[str, tuple[NewName, ...]] = field(default_factory=dict)
     run_name: Template | None = None
     session_id: Template | None = None
+    user_id: Template | None = None
     splits: tuple[SplitRule, ...] = ()
     on_collision: str = "error"
     allow_empty: bool = False
     span: Span | None = None
+
+    @property
+    def template_fields(self) -> frozenset[str]:
+        """The fields that templates of sessions and users name."""
+        return frozenset().union(*(t.fields for t in (self.session_id, self.user_id) if t is not None))
 
     @property
     def number(self) -> int:

@@ -1,6 +1,7 @@
 """The fields of the portal's records, read from the schema that the official client ships without importing it.
 
-The fields are those that copick compares and formats: numbers, texts, flags and enums. Dates and relations are none.
+The fields are those that copick compares and formats: numbers, texts, flags and enums. Templates take dates too.
+Relations are none.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from pydantic import TypeAdapter, ValidationError
 from croissant_recipes.diagnostics import did_you_mean, listing
 from croissant_recipes.schema import ARTIFACTS
 
-FieldType = Literal["int", "float", "str", "bool", "enum"]
+FieldType = Literal["int", "float", "str", "bool", "enum", "date"]
 
 SESSION_TOKENS = ("author", "authors", "annotation_file_id")
 """What a session template may name besides the fields of the annotation."""
 
-_SCALARS: dict[str, FieldType] = {"Int": "int", "Float": "float", "String": "str", "Boolean": "bool"}
+_SCALARS: dict[str, FieldType] = {
+    "Int": "int",
+    "Float": "float",
+    "String": "str",
+    "Boolean": "bool",
+    "DateTime": "date",
+}
 _RECORD_OF = {
     name: described.portal_id.removeprefix("portal_").removesuffix("_id").capitalize()
     for name, described in ARTIFACTS.items()
@@ -45,7 +52,7 @@ class Field:
     Attributes:
         name: In snake_case, as copick and the Python client name it.
         graphql_name: As the server names it.
-        type: What its values are; values of an enum are texts.
+        type: What its values are; values of an enum are texts, and those of a date instants.
         values: The values of an enum, in the schema's order.
     """
 
@@ -69,12 +76,12 @@ class WhereError(ValueError):
 
 
 def annotation_fields() -> Mapping[str, Field]:
-    """Fields of picks and segmentations, by name."""
+    """Fields of picks and segmentations that templates can name."""
     return _fields("Annotation")
 
 
 def run_fields() -> Mapping[str, Field]:
-    """Fields of runs, by name."""
+    """Fields of runs that templates can name."""
     return _fields("Run")
 
 
@@ -84,7 +91,7 @@ def fields_of(artifact: str) -> Mapping[str, Field]:
     Raises:
         KeyError: The type has no portal record.
     """
-    return _fields(_RECORD_OF[artifact])
+    return {name: field for name, field in _fields(_RECORD_OF[artifact]).items() if field.type != "date"}
 
 
 def check_where(artifact: str, key: str, value: object) -> bool | int | float | str:
@@ -127,6 +134,7 @@ def _unfit(field: Field, value: object) -> WhereError:
         "bool": ("true or false", "write true or false"),
         "str": ("a text", f"write it in quotes: {str(value)!r}"),
         "enum": ("a text", None),
+        "date": ("a date", None),
     }[field.type]
     return WhereError(f"{field.name} is {what} and cannot be {value!r}", hint, unknown_field=False)
 

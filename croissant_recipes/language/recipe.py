@@ -183,11 +183,15 @@ PortalSelection = Annotated[
 
 
 class Rename(Model):
-    """New names, by the source's names."""
+    """New names, by the names that there are, or by patterns of them."""
 
     tomo_types: FrozenMap[Text] = Field(default_factory=nothing, description="Of tomogram types.")
     objects: FrozenMap[Text] = Field(
         default_factory=nothing, description="Of objects, in picks, meshes, segmentations and density maps."
+    )
+    users: FrozenMap[Text] = Field(default_factory=nothing, description="Of users, in picks, meshes and segmentations.")
+    sessions: FrozenMap[Text] = Field(
+        default_factory=nothing, description="Of sessions, in picks, meshes and segmentations."
     )
 
 
@@ -215,8 +219,9 @@ class Layer(Model):
         None, description="Template of run names, over the portal's Run. Portal sources only."
     )
     session_id: Text | None = Field(
-        None, description="Template of session ids, over the portal's Annotation. Portal sources only."
+        None, description="Template of session ids, over run, user, session, object and what else the source has."
     )
+    user_id: Text | None = Field(None, description="Template of user ids, over the same fields.")
     split: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs of this layer, by split.")
     on_collision: Literal["error", "first", "last"] = Field(
         "error", description="What happens to two rows of this layer with one key."

@@ -147,7 +147,15 @@ def _parser() -> Lark:
     )
 
 
-def _parse_name(kind: str, text: str) -> Selector:
+def name_pattern(kind: str, text: str) -> Pattern:
+    """Read a text that is one name or pattern.
+
+    Args:
+        kind: What it is a name of, in the plural.
+
+    Raises:
+        SelectorError: It is empty, or a regular expression does not compile.
+    """
     # No copick URI, so nothing is stripped: a run may be called " 5".
     regex = text.startswith("re:")
     start, end = 3 * regex, len(text)
@@ -155,6 +163,11 @@ def _parse_name(kind: str, text: str) -> Selector:
     if not pattern.text.strip():
         raise SelectorError(f"a name or pattern of {kind} is missing", "'*' stands for all of them", 0, end)
     _check_regex(pattern, separated=False)
+    return pattern
+
+
+def _parse_name(kind: str, text: str) -> Selector:
+    pattern = name_pattern(kind, text)
     return Selector(kind, text, () if pattern.is_any else (("name", pattern),))
 
 

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from croissant_recipes import intake
 from croissant_recipes.language.recipe_fields import BaseUrl, FsArgs, Model, Text, Url, exactly_one, nothing, problem
 from croissant_recipes.location import is_url
-from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
+from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, PORTAL_ANNOTATION
 
 _LARGEST_PORTAL_ID = 2**31 - 1
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -44,6 +44,8 @@ class SourceKind:
         unread: Keys that do not matter for reading it: two entries that differ only in these are one source.
         types: Artifact types besides runs that it can hold.
         of_portal: Whether it has the portal's metadata: ``where``, ``authors`` and templates over its records.
+        fields: Columns of its picks and segmentations that templates of sessions and users can name, besides what
+            every source has.
         may_be_of_portal: Whether one entry may turn out to be of the portal, given it and the recipe's folder. It is
             never asked over the network.
     """
@@ -57,6 +59,7 @@ class SourceKind:
     unread: frozenset[str] = frozenset()
     types: tuple[str, ...] = ARTIFACT_TYPES[1:]
     of_portal: bool = False
+    fields: tuple[str, ...] = ()
     may_be_of_portal: Callable[[Any, Path], bool] = _never
 
 
@@ -147,6 +150,7 @@ CROISSANT = SourceKind(
     "croissant_recipes.sources.croissant_source:open_croissant",
     place="url",
     base_url="base_url",
+    fields=PORTAL_ANNOTATION,
 )
 
 KINDS: dict[str, SourceKind] = {kind.name: kind for kind in (PORTAL, COPICK, CROISSANT)}

@@ -1,4 +1,4 @@
-"""Templates of session ids and run names: ``{field}``, ``{field:format}``, or Jinja2 as far as ``expressions`` goes.
+"""Templates of sessions, users and runs: ``{field}``, ``{field:format}``, or Jinja2 as far as ``expressions`` goes.
 
 Plain templates are those of ``str.format`` without attribute access, indexing, conversions or nested fields. A template
 that holds ``{{`` or ``{%`` is a Jinja2 template over the same fields.
@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ _ELSEWHERE = ("c", "n")
 """Formats that make control characters, or what depends on the user's language."""
 
 _WIDTH = re.compile(r"[0-9]{4,}")
+_DATE_FORMAT = re.compile(r"([^%]|%[YymdjGVuwUW%])*\Z")
+"""What ``strftime`` makes the same of on every machine, in every language."""
+
+_DATE_PART = re.compile(r"%[^%]")
 
 
 class TemplateError(ValueError):
@@ -66,7 +71,8 @@ class Template:
         """
         present = {name: "" if values.get(name) is None else values[name] for name in self.fields}
         if self.is_jinja:
-            return expressions.render(self._tree, present)
+            texts = {name: str(value) if isinstance(value, date) else value for name, value in present.items()}
+            return expressions.render(self._tree, texts)
         # A missing number has no digits to format: it is empty, whatever the format says.
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text):
@@ -149,6 +155,9 @@ def _unknown(name: str, fields: Mapping[str, object], start: int) -> TemplateErr
 
 
 def _check_format(name: str, spec: str, example: object, start: int, end: int) -> None:
+    if isinstance(example, date):
+        _check_date_format(name, spec, start, end)
+        return
     what = "text" if isinstance(example, str) else "a number"
     hint = "such as {object_name:.8} for text" if what == "text" else "such as {id:06d} for a number"
     if spec[-1:] in _ELSEWHERE:
@@ -159,6 +168,15 @@ def _check_format(name: str, spec: str, example: object, start: int, end: int) -
         format(example, spec)
     except ValueError:
         raise TemplateError(f"format {spec!r} does not fit {name}, which is {what}", hint, start, end) from None
+
+
+def _check_date_format(name: str, spec: str, start: int, end: int) -> None:
+    hint = f"such as {{{name}:%Y-%m-%d}}, of %Y, %y, %m, %d, %j, %G, %V, %u, %w, %U and %W"
+    if not spec or (_DATE_PART.search(spec) and _DATE_FORMAT.match(spec)):
+        return
+    if wrong := next((part for part in re.findall("%.?", spec) if not _DATE_FORMAT.match(part)), None):
+        raise TemplateError(f"format {wrong!r} is not allowed for {name}, which is a day", hint, start, end)
+    raise TemplateError(f"format {spec!r} does not fit {name}, which is a day", hint, start, end)
 
 
 def _fields_of_jinja(text: str, fields: Mapping[str, object]) -> set[str]:

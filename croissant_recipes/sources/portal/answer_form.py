@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from graphql import (
@@ -80,10 +81,20 @@ def _list(inner: Check) -> Check:
 
 
 def _scalar(kind: Any) -> Check:
-    # Dates and the like are texts.
+    if kind.name == "DateTime":
+        return _date
+    # What else there may be are texts.
     types = (str,) if isinstance(kind, GraphQLEnumType) else _SCALARS.get(kind.name, (str,))
     problem = f"is no {kind.name}"
     return lambda value: None if type(value) in types else problem
+
+
+def _date(value: Any) -> str | None:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return "is no DateTime"
+    return None
 
 
 def _below(name: object, problem: str) -> str:

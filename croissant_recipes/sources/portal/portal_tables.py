@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,22 @@ Columns = dict[str, Sequence[object]]
 
 _FIRST_AUTHOR = "authors(first: 1, orderBy: [{authorListOrder: asc}, {id: asc}])"
 _AUTHOR: Selection = {"name": {}, "authorListOrder": {}}
-_FROM_TEXT: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "bool": bool, "str": str, "enum": str}
+
+
+def _day(text: str) -> date:
+    """The day of an instant, UTC: the portal gives days as their midnights."""
+    instant = datetime.fromisoformat(text)
+    return (instant if instant.tzinfo is None else instant.astimezone(UTC)).date()
+
+
+_FROM_TEXT: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "enum": str,
+    "date": _day,
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class Reading:
         authors: The author lists of the annotations, where a template joins them.
         exact: Numbers that must be equal, by GraphQL field of the annotation or tomogram.
         most: How many rows there are at most, about.
-        fields: What the layer's template of sessions names.
+        fields: What the layer's templates of sessions and users name.
         names: copick's names by object id.
     """
 
@@ -224,7 +240,7 @@ class Annotations(PortalType):
         data = metadata(self.name, chosen.where)
         objects: Clause = {} if wanted.objects is None else {"objectId": {"_in": list(wanted.objects)}}
         of_annotation = both(data.clause, objects)
-        fields = layer.session_id.fields if layer.session_id else frozenset[str]()
+        fields = layer.template_fields
         selection, of_file = self._selection(fields, data.exact), self._of_file(wanted, of_annotation)
         first, *others = self.by_author(chosen, selection, of_file)
         authors = self._author_lists(chosen, wanted, of_annotation) if "authors" in fields else None
@@ -374,7 +390,8 @@ def _with_ids(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
 def _with_fields(
     table: pd.DataFrame, rows: Sequence[Row], prefix: str, known: Mapping[str, Field], fields: Iterable[str]
 ) -> pd.DataFrame:
-    """With a column for each field, values as Python numbers, flags and texts, ``None`` where the portal has none."""
+    """With a column for each field, values as Python numbers, flags, texts and days, ``None`` where the portal has
+    none."""
     for name in sorted(fields):
         field = known[name]
         convert = _FROM_TEXT[field.type]
