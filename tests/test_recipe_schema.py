@@ -38,6 +38,7 @@ SHAPE = {
 BEYOND_A_SCHEMA = {
     "a format version with a decimal point": "1.0, which is 1 in JSON",
     "names that copick does not take": "the characters of a name",
+    "names of users and sessions that copick does not take": "the characters of a name",
     "ratios that do not add up": "a sum",
     "a group that is no regular expression": "the beginning of a pattern, which may be a parameter",
     "a group that repeats nothing": "the syntax of a pattern",
