@@ -141,9 +141,7 @@ EXAMPLES = {
     "CR306": _planned(prepare=_write("sample/ExperimentRuns/TS_001/Filaments/ada_1_actin.json", "{}")),
     "CR307": _portal(cache="offline"),
     "CR401": _planned("ribosome:*", "ribosme:*"),
-    "CR223": _planned(
-        "others: include", 'rename: { sessions: { "*-1": "1", "tm-*": "0" } }'
-    ),
+    "CR223": _planned("others: include", 'rename: { sessions: { "*-1": "1", "tm-*": "0" } }'),
     "CR402": _planned("others: include", "rename: { tomo_types: { wpb: raw } }"),
     "CR403": _planned(
         "TS_00[12]",

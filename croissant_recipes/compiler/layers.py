@@ -355,7 +355,7 @@ class _Layer:
         rows = [0] * len(given)
         for (artifact, column), names in now.items():
             for old, count in names.value_counts().items():
-                if (at := done.entries.get(old)) is not None:
+                if (at := done.entries.get(str(old))) is not None:
                     rows[at] += int(count)
             self.tables[artifact] = naming.renamed(
                 self.tables[artifact], artifact, column, naming.mapped(names, done.names)
