@@ -50,7 +50,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Planned:
-    """What ``plan`` or ``build`` made of one recipe.
+    """What ``plan`` or ``build`` made of one result of a recipe.
 
     Attributes:
         path: The recipe file, as given.
@@ -58,7 +58,8 @@ class Planned:
         prepared: The files and how they differ from what is there, ``None`` without a plan.
         output: Where it is or would be written.
         written: Whether any file was: not by a plan, with an error, or where all is as it should be (see ``ok``).
-        diagnostics: Everything found.
+        diagnostics: Everything found. What all results of a recipe share is told of one of them, but errors of each.
+        output_name: What ``outputs`` calls the result, ``None`` for the one ``output``.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Planned:
     output: Output | None
     written: bool
     diagnostics: tuple[Diagnostic, ...]
+    output_name: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -83,7 +85,9 @@ class Planned:
         from croissant_recipes import report
 
         found = self.diagnostics
-        return report.make(self.path, self.plan, self.prepared, self.output, found, written=self.written)
+        return report.make(
+            self.path, self.plan, self.prepared, self.output, found, written=self.written, output_name=self.output_name
+        )
 
 
 def check(*recipes: PathLike, params: Mapping[str, str] | None = None) -> tuple[Checked, ...]:
@@ -197,20 +201,27 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
     from croissant_recipes import planning
     from croissant_recipes.work import Workers
 
-    outputs = [planning.output_of(c.recipe, options) for c in checked if c.recipe]
-    shared = _shared_outputs(checked, outputs)
+    loaded = [(c.recipe, c.diagnostics) for c in checked if c.recipe]
+    shared = _shared_outputs(checked, options)
     if shared:
         return tuple(
-            Planned(c.path, None, None, o, False, in_order([*c.diagnostics, *shared.get(c.path, ())]))
-            for c, o in zip(checked, outputs, strict=True)
+            Planned(
+                c.path,
+                None,
+                None,
+                planning.output_of(c.recipe, spec, options),
+                False,
+                in_order([*c.diagnostics, *shared.get(c.path, ())]),
+                spec.name,
+            )
+            for c in checked
+            if c.recipe
+            for spec in c.recipe.outputs
         )
-    loaded = [(c.recipe, c.diagnostics) for c in checked if c.recipe]
     with Workers(options.jobs, options.executor) as workers:
         outcomes = planning.make_plans(loaded, options, workers, progress)
-    previews = [
-        _preview(result.path, outcome, output, options)
-        for result, outcome, output in zip(checked, outcomes, outputs, strict=True)
-    ]
+    paths = [c.path for c in checked if c.recipe for _ in c.recipe.outputs]
+    previews = [_preview(path, outcome, options) for path, outcome in zip(paths, outcomes, strict=True)]
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
     return _write_all(previews, outcomes, options)
@@ -233,7 +244,7 @@ def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options
                 replace(p, diagnostics=in_order([*p.diagnostics, *refused.get(at, ())]))
                 for at, p in enumerate(previews)
             )
-        written = tuple(_write(p, o, options) for p, o in zip(previews, outcomes, strict=True))
+        written = _write_each(previews, outcomes, options)
         try:
             held.close()
         except DiagnosticError as error:
@@ -241,6 +252,27 @@ def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options
             *others, last = written
             return (*others, replace(last, diagnostics=in_order([*last.diagnostics, *error.diagnostics])))
         return written
+
+
+def _write_each(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:
+    """Writes results, of each recipe those first that hide nothing: names that nobody remembers are not published."""
+    written: dict[int, Planned] = {}
+    failed: dict[int, Planned] = {}
+    for at in sorted(range(len(previews)), key=lambda at: outcomes[at].spec.hides):
+        preview, recipe = previews[at], id(outcomes[at].checked)
+        if recipe in failed:
+            message = f"{_place(preview)} was not written, as {_place(failed[recipe])} could not be"
+            found = Diagnostic(Code.NOT_WRITABLE, message, hint="build again once that is put right")
+            written[at] = replace(preview, diagnostics=in_order([*preview.diagnostics, found]))
+            continue
+        written[at] = _write(preview, outcomes[at], options)
+        if not written[at].ok:
+            failed[recipe] = written[at]
+    return tuple(written[at] for at in range(len(previews)))
+
+
+def _place(planned: Planned) -> str:
+    return _output_of(planned).place
 
 
 def _output_of(planned: Planned) -> Output:
@@ -261,17 +293,17 @@ def _with_base_url(options: Options) -> tuple[Options, tuple[Diagnostic, ...]]:
         return options, (Diagnostic(Code.VALUE, f"--base-url: {told['message']}", hint=told["hint"]),)
 
 
-def _preview(path: str, outcome: Outcome, output: Output, options: Options) -> Planned:
+def _preview(path: str, outcome: Outcome, options: Options) -> Planned:
     from croissant_recipes import building
 
+    bare = Planned(path, outcome.plan, None, outcome.output, False, outcome.diagnostics, outcome.spec.name)
     if outcome.plan is None:
-        return Planned(path, None, None, output, False, outcome.diagnostics)
+        return bare
     try:
-        prepared = building.preview(outcome.plan, outcome.diagnostics, output, options)
+        prepared = building.preview(outcome.plan, outcome.diagnostics, outcome.output, options)
     except DiagnosticError as error:
-        found = in_order([*outcome.diagnostics, *error.diagnostics])
-        return Planned(path, outcome.plan, None, output, False, found)
-    return Planned(path, outcome.plan, prepared, output, False, prepared.diagnostics)
+        return replace(bare, diagnostics=in_order([*outcome.diagnostics, *error.diagnostics]))
+    return replace(bare, prepared=prepared, diagnostics=prepared.diagnostics)
 
 
 def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
@@ -288,19 +320,23 @@ def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
     return replace(preview, prepared=prepared, written=written, diagnostics=prepared.diagnostics)
 
 
-def _shared_outputs(checked: Sequence[Checked], outputs: Sequence[Output]) -> dict[str, list[Diagnostic]]:
+def _shared_outputs(checked: Sequence[Checked], options: Options) -> dict[str, list[Diagnostic]]:
     """Recipes of one call that would write the same Croissant."""
+    from croissant_recipes import planning
+
     first: dict[Location, str] = {}
     found: dict[str, list[Diagnostic]] = {}
-    for result, output in zip(checked, outputs, strict=True):
-        earlier = first.setdefault(output.project_root.real, result.path)
-        if earlier != result.path or [c.path for c in checked].count(result.path) > 1:
-            assert result.recipe is not None
-            span = result.recipe.document.value_span("output", "project_root")
-            message = f"{earlier} is built into the same project_root"
-            found.setdefault(result.path, []).append(
-                Diagnostic(Code.VALUE, message, span=span, hint="give each recipe an output of its own")
-            )
+    for result in checked:
+        assert result.recipe is not None
+        twice = [c.path for c in checked].count(result.path) > 1
+        for spec in result.recipe.outputs:
+            earlier = first.setdefault(planning.output_of(result.recipe, spec, options).project_root.real, result.path)
+            if earlier != result.path or twice:
+                span = result.recipe.document.value_span(*spec.path, "project_root")
+                message = f"{earlier} is built into the same project_root"
+                found.setdefault(result.path, []).append(
+                    Diagnostic(Code.VALUE, message, span=span, hint="give each recipe an output of its own")
+                )
     return found
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import expectations
+from croissant_recipes.compiler import expectations, giveaways, withholding
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, diff, drift, drift_notes
@@ -17,8 +17,9 @@ from croissant_recipes.croissant.build_record import RECORD_FILE, Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Drift, Existing
+from croissant_recipes.croissant.masked_names import NAMES_FILE
 from croissant_recipes.croissant.row_record import ROWS_FILE
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, errors, in_order, listing
 from croissant_recipes.language import normal_form
 from croissant_recipes.options import Options
 from croissant_recipes.stores import Output
@@ -150,7 +151,8 @@ def _prepare(
     undecided: Drift | None = None
     try:
         there_now = drift.parse(there, output.place)
-        diagnostics += _unexpected(plan, there_now, options)
+        if not any(errors(found)):
+            diagnostics += _unexpected(plan, there_now, options)
         if there_now is not None and planning.starts_from_itself(plan.checked, output):
             diagnostics += _moved_on(plan, there_now, output)
         elif there_now is not None:
@@ -161,6 +163,7 @@ def _prepare(
             diagnostics += more
     except DiagnosticError as error:
         diagnostics += [d for d in error.diagnostics if not (options.force and d.code is Code.FOREIGN)]
+    diagnostics += _names(plan, there, there_now, output)
     try:
         files = content.files()
     except DiagnosticError as error:
@@ -170,6 +173,8 @@ def _prepare(
         span = plan.checked.document.key_span(key)
         refused = [replace(d, span=d.span or span) for d in error.diagnostics]
         return Prepared(there, aside, content, {}, (), nothing, in_order([*diagnostics, *refused]))
+    diagnostics += giveaways.find(plan, content, json.loads(files[METADATA]))
+    diagnostics += withholding.shown_again(plan.target.spec, content, plan.checked)
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
@@ -178,7 +183,8 @@ def _prepare(
         json.loads(files[METADATA]),
     )
     stale = drift.stale_files(there_now, files)
-    lineage = of_rows(plan.rows, plan.resolution.layers)
+    # Where rows are from would tell of those that are hidden, too.
+    lineage = {} if plan.target.spec.hides else of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
@@ -186,10 +192,11 @@ def _prepare(
 
 
 def _unexpected(plan: Plan, there: Existing | None, options: Options) -> list[Diagnostic]:
-    """Counts of the plan that are not what the recipe expects of them beside those that are there."""
-    if there is None or any(errors(plan.diagnostics)):
-        return []
+    """Counts of the plan that are not what the recipe expects of them beside those that are there. Expectations are of
+    all that the recipe makes: what a result shows of it is compared only where no result has all."""
     checked = plan.checked
+    if there is None or (plan.target.spec.hides and checked.whole_outputs):
+        return []
     found = expectations.check(checked.recipe.expect, plan.content.tables, checked.document, there.tables)
     return expectations.strictly(found) if options.strict else found
 
@@ -237,7 +244,33 @@ def _decide_late(
     return content, [drift_notes.left_by_a_killed_build(found, late, content, output.place, options.on_drift)]
 
 
+def _names(plan: Plan, there: Mapping[str, bytes], there_now: Existing | None, output: Output) -> Iterator[Diagnostic]:
+    """Whether the names of masked runs are still those that were published."""
+    spec, target = plan.target.spec, plan.target
+    if plan.content.beside and there.get(NAMES_FILE) != target.names_read:
+        message = f"{output.place}/{NAMES_FILE} changed while it was worked on"
+        yield Diagnostic(Code.MASKED_NAMES, message, hint="build again, to go on from the names that it holds now")
+    if not spec.masks or there_now is None or there_now.record is None or there_now.record.rows is None:
+        return
+    known = {entry.name for entry in target.known.of(spec.name or "")} | set(
+        plan.resolution.merged.tables["runs"]["name"]
+    )
+    written = there_now.record.rows.keys("runs")["name"]
+    lost = [name for name in written if name not in known and any(mask.has(name) for mask in spec.masks.values())]
+    if lost:
+        message = f"{output.place} has names of masked runs, and no table says which runs they are of: {listing(lost)}"
+        hint = f"restore {NAMES_FILE} of a result that hides nothing; or delete what is built there, to name runs anew"
+        yield Diagnostic(Code.MASKED_NAMES, message, span=_span(plan, "mask_runs"), hint=hint)
+
+
+def _span(plan: Plan, *key: str) -> Span:
+    return plan.checked.document.key_span(*plan.target.spec.path, *key)
+
+
 def _origin(plan: Plan, output: Output) -> Origin:
+    if plan.target.spec.hides:
+        # All else is of what is hidden, too, or lets a guess at it be tried out.
+        return Origin(plan.checked.recipe.name, "", __version__, None, {}, [])
     base = plan.resolution.base
     return Origin(
         recipe=plan.checked.recipe.name,

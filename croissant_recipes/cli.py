@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -375,15 +376,17 @@ def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: b
     told_already = {Code.SHADOWED} if show_plan else set()
     if flags.get("config_overlay"):
         told_already.add(Code.OVERLAY_NEEDED)
-    for report in reports:
-        told = [d for d in report.findings if d.code not in told_already]
-        _echo_err(findings.diagnostics(told, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
+    for _, group in groupby(reports, key=lambda r: r.path):
+        of_recipe = list(group)
+        found = dict.fromkeys(d for r in of_recipe for d in r.findings if d.code not in told_already)
+        _echo_err(findings.diagnostics(found, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
         if flags["quiet"]:
             continue
-        if show_plan and report.has_plan:
-            click.echo(text.planned(report, verbose=flags["verbose"], paint=paint_for(sys.stdout)))
-        if not show_plan and (report.written or all(r.ok for r in reports)):
-            click.echo(text.built(report))
+        if show_plan and any(r.has_plan for r in of_recipe):
+            click.echo(text.planned(of_recipe, verbose=flags["verbose"], paint=paint_for(sys.stdout)))
+        for report in of_recipe:
+            if not show_plan and (report.written or all(r.ok for r in reports)):
+                click.echo(text.built(report))
     if not show_plan and not all(r.ok for r in reports) and not any(r.written for r in reports):
         click.echo("Nothing was written.", err=True)
 

@@ -86,6 +86,8 @@ class Code(Enum):
     SPLIT_REPLACED = ("CR219", "split of the file replaced by assign")
     SPLIT_LIKE_ANOTHER = ("CR220", "split name nearly that of another")
     RENAME_PATTERN = ("CR223", "rename pattern not usable")
+    OUTPUTS = ("CR225", "outputs do not fit each other")
+    HIDING = ("CR226", "what an output hides cannot be hidden so")
 
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)
@@ -110,6 +112,8 @@ class Code(Enum):
     SHADOWED = ("CR410", "rows replaced by a later layer")
     OBJECT_MISSING = ("CR411", "object is not a pickable object")
     PATTERN_TIME = ("CR412", "pattern takes too long")
+    GIVEN_AWAY = ("CR418", "what an output hides shows", ExitCode.BLOCKED)
+    MASKED_NAMES = ("CR419", "masked names cannot be kept", ExitCode.BLOCKED)
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from croissant_recipes import stores
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import expectations, planner
-from croissant_recipes.compiler.planner import Base, Plan, Resolution
-from croissant_recipes.croissant import other_readers
+from croissant_recipes.compiler.planner import Base, Plan, Resolution, Target
+from croissant_recipes.croissant import masked_names, other_readers
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.croissant.manifest import read_elsewhere
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, in_order, joined, listing
-from croissant_recipes.language.checked import CheckedRecipe, LayerSpec
+from croissant_recipes.croissant.masked_names import NAMES_FILE, NO_NAMES, MaskedNames
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, errors, in_order, joined, listing
+from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, OutputSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location, without_credentials
 from croissant_recipes.options import Options
@@ -27,18 +31,40 @@ from croissant_recipes.work import Workers
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning one recipe came to: a plan, or only diagnostics."""
+    """What planning one result of a recipe came to: a plan, or only diagnostics.
+
+    Attributes:
+        checked: The recipe.
+        spec: The result.
+        output: Where it is built.
+        plan: The plan, ``None`` where there is none.
+        diagnostics: Everything found. What all results of a recipe share is told of one of them, but errors of each.
+    """
 
     checked: CheckedRecipe
+    spec: OutputSpec
+    output: Output
     plan: Plan | None
     diagnostics: tuple[Diagnostic, ...]
 
 
-def output_of(checked: CheckedRecipe, options: Options) -> Output:
-    """Where a recipe is built."""
+def speaks_for_all(checked: CheckedRecipe) -> OutputSpec:
+    """The result of which is told what all results of a recipe share: the first that hides nothing, if there is one."""
+    return next(iter(checked.whole_outputs), checked.outputs[0])
+
+
+def output_of(checked: CheckedRecipe, spec: OutputSpec, options: Options) -> Output:
+    """Where a result is built. Several of them go into folders of their names below a root that is given."""
     if options.output is not None:
-        return Output(Location.parse(options.output), checked.recipe.output.fs_args)
-    return Output(Location.parse(checked.recipe.output.project_root, checked.folder), checked.recipe.output.fs_args)
+        root = Location.parse(options.output)
+        return Output(root if spec.name is None else root / spec.name, spec.output.fs_args)
+    return Output(Location.parse(spec.output.project_root, checked.folder), spec.output.fs_args)
+
+
+def _base_url_of(spec: OutputSpec, options: Options) -> str | None:
+    if options.base_url is None or spec.name is None:
+        return options.base_url
+    return f"{options.base_url}/{spec.name}"
 
 
 def make_plans(
@@ -47,7 +73,8 @@ def make_plans(
     workers: Workers,
     progress: Progress,
 ) -> list[Outcome]:
-    """Plan recipes together. ``recipes`` come with what ``check`` found of them."""
+    """Plan recipes together: one outcome for each result of each recipe, in their order. ``recipes`` come with what
+    ``check`` found of them."""
     session = _Session(options, workers, progress)
     return session.run(recipes)
 
@@ -71,7 +98,11 @@ class _Session:
             except DiagnosticError as error:
                 resolved.append((checked, [*found, *error.diagnostics], None))
         facts = self._read_files([r for _, _, r in resolved if r is not None])
-        return [self._finish(checked, found, resolution, facts) for checked, found, resolution in resolved]
+        return [
+            outcome
+            for checked, found, resolution in resolved
+            for outcome in self._finish(checked, found, resolution, facts)
+        ]
 
     def _scan(self, recipes: Sequence[CheckedRecipe]) -> None:
         wanted: dict[SourceKey, list[tuple[CheckedRecipe, LayerSpec]]] = {}
@@ -132,16 +163,15 @@ class _Session:
             return None
         from croissant_recipes.sources.croissant_source import CroissantSource
 
-        output = checked.recipe.output
-        root = Location.parse(output.project_root, checked.folder)
         place = Location.parse(checked.recipe.base, checked.folder)
-        same_service = place.same_service(root)
-        spec = CroissantSpec(url=checked.recipe.base, fs_args=output.fs_args if same_service else {})
+        outputs = [s.output for s in checked.outputs]
+        same_service = (
+            o.fs_args for o in outputs if place.same_service(Location.parse(o.project_root, checked.folder))
+        )
+        spec = CroissantSpec(url=checked.recipe.base, fs_args=next(same_service, {}))
         source = CroissantSource("base", spec, Means(checked.folder, self.workers))
         existing = source.read(self.progress)
         inventory = source.inventory(existing)
-        if not starts_from_itself(checked, output_of(checked, self.options)):
-            inventory = _read_elsewhere(inventory, place)
         base_url = without_credentials(existing.manifest.get("copick:baseUrl") or "") or None
         spacings = existing.tables["voxel_spacings"]
         return Base(inventory, spacings, base_url, _csv_base(existing.manifest), source.identity((), ()))
@@ -159,20 +189,56 @@ class _Session:
         found: Sequence[Diagnostic],
         resolution: Resolution | None,
         facts: Mapping[SourceKey, Mapping[tuple[str, str], FileFacts]],
-    ) -> Outcome:
+    ) -> list[Outcome]:
+        outputs = [(spec, output_of(checked, spec, self.options)) for spec in checked.outputs]
         if resolution is None:
-            return Outcome(checked, None, in_order(found))
+            return [self._outcome(checked, spec, output, None, found) for spec, output in outputs]
         authors, unanswered = self._authors(checked, resolution)
+        shared = [*found, *unanswered]
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
-        root = str(output_of(checked, self.options).project_root)
         try:
-            plan = planner.finish(resolution, by_name, authors, root, self.options.base_url)
+            settled = planner.settle(resolution, by_name, authors)
+            known, read = _known_names(checked, outputs)
+            plans: dict[str | None, Plan] = {}
+            # What hides comes first: the names that it gives are kept by what does not.
+            for spec, output in sorted(outputs, key=lambda each: not each[0].hides):
+                manifest, notes = _manifest_of(resolution, checked, output)
+                target = Target(
+                    spec,
+                    str(output.project_root),
+                    _base_url_of(spec, self.options),
+                    manifest,
+                    known,
+                    read.get(spec.name),
+                )
+                plan = planner.finish(settled, target)
+                known = known.with_others(plan.hidden.given)
+                plans[spec.name] = replace(plan, diagnostics=in_order([*plan.diagnostics, *notes]))
         except DiagnosticError as error:
-            return Outcome(checked, None, in_order([*found, *unanswered, *error.diagnostics]))
+            return [self._outcome(checked, s, o, None, [*shared, *error.diagnostics]) for s, o in outputs]
+        identities = self._identities(checked, resolution)
+        first = speaks_for_all(checked).name
+        hides = {name: plan.hidden for name, plan in plans.items() if name and plan.target.spec.hides}
+        plans[first] = replace(plans[first], hides=hides)
+        whole = next((plan for plan in plans.values() if not plan.target.spec.hides), None)
+        shared += [*settled.diagnostics, *planner.expected(settled, whole)]
         if self.options.strict:
-            plan = replace(plan, diagnostics=in_order(expectations.strictly(plan.diagnostics)))
-        plan = replace(plan, identities=self._identities(checked, resolution))
-        return Outcome(checked, plan, in_order([*found, *unanswered, *plan.diagnostics]))
+            shared = expectations.strictly(shared)
+        return [
+            self._outcome(checked, spec, output, replace(plans[spec.name], identities=identities), shared)
+            for spec, output in outputs
+        ]
+
+    def _outcome(
+        self,
+        checked: CheckedRecipe,
+        spec: OutputSpec,
+        output: Output,
+        plan: Plan | None,
+        shared: Sequence[Diagnostic],
+    ) -> Outcome:
+        told = shared if spec is speaks_for_all(checked) else errors(shared)
+        return Outcome(checked, spec, output, plan, in_order([*told, *(plan.diagnostics if plan else ())]))
 
     def _identities(self, checked: CheckedRecipe, resolution: Resolution) -> dict[str, str]:
         layers: dict[str, list[LayerSpec]] = {}
@@ -205,16 +271,45 @@ def starts_from_itself(checked: CheckedRecipe, output: Output) -> bool:
     return base is not None and Location.parse(base, checked.folder).is_same_place(output.metadata)
 
 
-def _read_elsewhere(base: Inventory, place: Location) -> Inventory:
-    """A base that is read in another folder, where its files that are not copick's do not lie."""
-    manifest, moved = read_elsewhere(base.manifest or {}, place.parent)
+def _known_names(
+    checked: CheckedRecipe, outputs: Sequence[tuple[OutputSpec, Output]]
+) -> tuple[MaskedNames, Mapping[str | None, bytes]]:
+    """The names that masked runs have already, and the tables that say so, by the results that they lie beside.
+
+    Raises:
+        DiagnosticError: A table cannot be read, or two of them differ.
+    """
+    names, read = NO_NAMES, dict[str | None, bytes]()
+    if not any(spec.masks for spec in checked.outputs):
+        return names, read
+    for spec, output in outputs:
+        if spec.hides or (data := stores.peek(output).get(NAMES_FILE)) is None:
+            continue
+        try:
+            names = names.with_others(masked_names.parse(data).entries)
+        except (ValueError, csv.Error) as error:
+            message = f"{output.place}/{NAMES_FILE}, the table of names of masked runs, cannot be used: {error}"
+            hint = "repair it or restore it from a copy: it alone knows which run is which in what was published"
+            raise DiagnosticError(Diagnostic(Code.MASKED_NAMES, message, hint=hint)) from None
+        read[spec.name] = data
+    return names, read
+
+
+def _manifest_of(
+    resolution: Resolution, checked: CheckedRecipe, output: Output
+) -> tuple[Mapping[str, Any] | None, list[Diagnostic]]:
+    """The manifest of the base as it has to be in another folder, where its files that are not copick's do not lie."""
+    manifest = resolution.base.inventory.manifest if resolution.base else None
+    if manifest is None or checked.recipe.base is None or starts_from_itself(checked, output):
+        return manifest, []
+    place = Location.parse(checked.recipe.base, checked.folder)
+    manifest, moved = read_elsewhere(manifest, place.parent)
     if not moved:
-        return base
+        return manifest, []
     files = "a file that stays where it is" if len(moved) == 1 else "files that stay where they are"
     message = f"the base lists {files}, below {place.parent}: {listing(moved)}"
     hint = "copy them beside the new Croissant before you publish it, and correct their contentUrl"
-    note = Diagnostic(Code.OUTSIDE_ROOT, message, Severity.INFO, hint)
-    return replace(base, manifest=manifest, diagnostics=(*base.diagnostics, note))
+    return manifest, [Diagnostic(Code.OUTSIDE_ROOT, message, Severity.INFO, hint)]
 
 
 def _source_span(checked: CheckedRecipe, name: str) -> Span:

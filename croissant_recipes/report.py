@@ -7,15 +7,17 @@ differs between two runs over the same sources.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from croissant_recipes import planning
 from croissant_recipes.building import Prepared
 from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.compiler.layers import LayerRows, RenameReport, SelectorReport
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.compiler.planner import Plan, Resolution
+from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
 from croissant_recipes.location import without_credentials
@@ -63,7 +65,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to say of one recipe.
+    """What there is to say of one result of a recipe.
 
     Attributes:
         path: The recipe file, as given.
@@ -72,7 +74,10 @@ class Report:
         output: The place of the Croissant, as it can be shown.
         metadata_url: Where its ``metadata.json`` lies.
         written: Whether any file was written.
+        output_name: What ``outputs`` calls the result, ``None`` where the recipe has one ``output``.
         name: The recipe's name; with what follows, ``None`` or empty where there is no plan.
+        speaks: Whether it tells what all results of the recipe share: the base, the layers, and what each hides.
+        hides: What each result does not show, by its name.
         base: The Croissant that it starts from, as the recipe names it.
         base_rows: How many rows that holds.
         base_url: ``copick:baseUrl``.
@@ -92,7 +97,10 @@ class Report:
     output: str | None
     metadata_url: str | None
     written: bool
+    output_name: str | None = None
     name: str | None = None
+    speaks: bool = True
+    hides: Mapping[str, Hidden] = field(default_factory=dict)
     base: str | None = None
     base_rows: int = 0
     base_url: str | None = None
@@ -128,15 +136,17 @@ def make(
     findings: tuple[Diagnostic, ...],
     *,
     written: bool,
+    output_name: str | None = None,
 ) -> Report:
-    """The report of a recipe that was planned (``written`` is false) or built."""
+    """The report of a result that was planned (``written`` is false) or built."""
     place = output.place if output else None
     url = str(output.metadata) if output else None
-    bare = Report(path, _verdict(prepared, findings), findings, place, url, written)
+    bare = Report(path, _verdict(prepared, findings), findings, place, url, written, output_name)
     if plan is None:
         return bare
     resolution, content = plan.resolution, (prepared.content if prepared else plan.content)
     runs = plan.content.tables["runs"]
+    speaks = plan.target.spec is planning.speaks_for_all(plan.checked)
     return Report(
         path,
         bare.verdict,
@@ -144,12 +154,16 @@ def make(
         place,
         url,
         written,
+        output_name,
         name=plan.checked.recipe.name,
+        speaks=speaks,
+        hides=plan.hides,
         base=plan.checked.recipe.base and without_credentials(plan.checked.recipe.base),
         base_rows=_held(resolution),
         base_url=plan.publication.base_url,
-        layers=_layers(resolution),
-        labels={number: layer.spec.label for number, layer in resolution.layers.items()},
+        # A result that hides something has an entry that can be shown to those who get it.
+        layers=_layers(resolution) if speaks else (),
+        labels={number: layer.spec.label for number, layer in resolution.layers.items()} if speaks else {},
         rows={name: len(table) for name, table in content.tables.items()},
         runs_of_splits={s: tuple(sorted(runs["name"][runs["split"] == s])) for s in plan.content.splits},
         runs=len(runs),

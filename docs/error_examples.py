@@ -60,6 +60,12 @@ def _portal(*edits: str, **options: object) -> Example:
     return Example(pairs, "plan" if options else "check", None, Options(**options))  # type: ignore[arg-type]
 
 
+def _hiding(hides: str, public: str = "public") -> tuple[str, ...]:
+    """The quickstart's output as two, of which one does not show all."""
+    results = f"  public: {{ project_root: {public}, {hides} }}\n  private: {{ project_root: private }}\n"
+    return "\noutput:\n", "\noutputs:\n", "  project_root: sample\n", results
+
+
 def _write(path: str, text: str) -> Prepare:
     def write() -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +133,10 @@ EXAMPLES = {
         prepare=_write("folds.csv", "split,run\ntrain,TS_003\ntrain,TS_004\n"),
     ),
     "CR220": _edit("val: [", "tset: ["),
+    "CR225": _edit(
+        "  project_root: sample\n", "  project_root: sample\n\noutputs: { public: { project_root: out } }\n"
+    ),
+    "CR226": _edit(*_hiding("withhold: { val: pick }")),
     "CR301": _planned("sample/filesystem.json", "sample/config.json"),
     "CR302": _planned(
         "sample/filesystem.json", "sample/bad.json", prepare=_write("sample/bad.json", '{"config_type": "filesystm"}')
@@ -156,6 +166,11 @@ EXAMPLES = {
     "CR409": _planned("others: include", "others: exclude", "root: sample", "root: build"),
     "CR410": _planned("\nsplits:", "\n  - append: lab\n    picks: ribosome:curator/*\n    others: exclude\n\nsplits:"),
     "CR411": _planned("ribosome:*/*", "*", prepare=_copy_picks("ada_1_virus.json")),
+    "CR418": _planned(*_hiding('mask_runs: { val: "run-{n:03}" }')),
+    "CR419": _planned(
+        *_hiding('withhold: { val: [picks, tomograms] }, mask_runs: { val: "run-{n:03}" }'),
+        prepare=_write("private/Croissant/masked_runs.csv", "run,name\n"),
+    ),
     "CR501": _planned(prepare=_build_and_lose_record, run="build"),
     "CR502": _planned(prepare=_build_and_annotate, run="build"),
     "CR504": _planned(prepare=_write("sample/Croissant", ""), run="build"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from croissant_recipes import load_recipe, tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import layers, planner
 from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.compiler.planner import Base, Plan
-from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.compiler.planner import Base, Plan, Target
+from croissant_recipes.diagnostics import Diagnostic, in_order
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -105,7 +106,12 @@ def plan(
     facts: Mapping[str, Mapping[tuple[str, str], FileFacts]] | None = None,
 ) -> Plan:
     """The plan of a recipe, built below ``/out``."""
-    return planner.finish(planner.resolve(checked, inventories, base), facts or {}, {}, "/out")
+    settled = planner.settle(planner.resolve(checked, inventories, base), facts or {}, {})
+    manifest = base.inventory.manifest if base else None
+    found = planner.finish(settled, Target(checked.outputs[0], "/out", manifest=manifest))
+    return replace(
+        found, diagnostics=in_order([*settled.diagnostics, *planner.expected(settled, found), *found.diagnostics])
+    )
 
 
 def rows(found: Plan, record_set: str, *columns: str) -> list[tuple[object, ...]]:

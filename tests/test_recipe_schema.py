@@ -51,6 +51,8 @@ BEYOND_A_SCHEMA = {
 }
 SEEN_BY_THE_SCHEMA_TOO = {
     "metadata wanted of types that have none": "`check` has a code of its own for it",
+    "an output and outputs": "`check` has a code of its own for it",
+    "no output at all in outputs": "`check` has a code of its own for it",
 }
 
 

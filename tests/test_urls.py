@@ -12,7 +12,7 @@ from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import planner, urls
 from croissant_recipes.compiler.placing import PORTAL_BUCKET
-from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.compiler.planner import Plan, Target
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location
@@ -41,7 +41,8 @@ def project(location: str, **roots: Root) -> Inventory:
 
 
 def planned(checked: CheckedRecipe, *inventories: Inventory, root: str = "/out", base_url: str | None = None) -> Plan:
-    return planner.finish(planner.resolve(checked, inventories, None), {}, {}, root, base_url)
+    settled = planner.settle(planner.resolve(checked, inventories, None), {}, {})
+    return planner.finish(settled, Target(checked.outputs[0], root, base_url))
 
 
 def picks(found: Plan) -> list[str]:

@@ -1,25 +1,39 @@
 """From checked recipe and inventories to a plan. Pure: nothing here reads or writes.
 
-Two steps, because only rows that survive have their files read: ``resolve`` merges the layers and says which files are
-needed, ``finish`` puts what they say into the final tables.
+Three steps, as only rows that survive have their files read, and a recipe can have several results: ``resolve`` merges
+the layers and says which files are needed, ``settle`` puts what they say into the tables, ``finish`` makes each result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import collisions, expectations, layers, merging, objects, placing, records, splits
+from croissant_recipes.compiler import (
+    collisions,
+    expectations,
+    layers,
+    merging,
+    objects,
+    placing,
+    records,
+    splits,
+    withholding,
+)
 from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Merged
 from croissant_recipes.compiler.urls import Publication
+from croissant_recipes.compiler.withholding import Hidden
+from croissant_recipes.croissant import masked_names
 from croissant_recipes.croissant.content import Content
+from croissant_recipes.croissant.masked_names import NAMES_FILE, NO_NAMES, MaskedNames
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, errors, in_order, key_text
-from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, Take, TypeFilter
+from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, OutputSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
 from croissant_recipes.sources.base import FileFacts, Inventory
@@ -107,25 +121,72 @@ class Resolution:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a build would write.
+class Settled:
+    """What the layers come to, before it is known where it is written: the same for every result of a recipe.
 
     Attributes:
         resolution: How the layers came together.
+        artifacts: The artifact tables, with what the files say and the splits of runs.
+        voxel_spacings: The rows of voxel spacings.
+        config: ``copick:config``.
+        diagnostics: Everything found so far, check's findings included.
+    """
+
+    resolution: Resolution
+    artifacts: Mapping[str, pd.DataFrame]
+    voxel_spacings: pd.DataFrame
+    config: Mapping[str, object]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A result of a recipe, and where it goes.
+
+    Attributes:
+        spec: What the recipe says of it.
+        project_root: Absolute path or URL that it is written below.
+        base_url: Instead of the ``base_url`` that the recipe has for it.
+        manifest: That of the base, as it has to be there.
+        known: The names that masked runs have already; of a result that hides nothing, those that all others give too.
+        names_read: The table of names that was there when they were given.
+    """
+
+    spec: OutputSpec
+    project_root: str
+    base_url: str | None = None
+    manifest: Mapping[str, Any] | None = None
+    known: MaskedNames = NO_NAMES
+    names_read: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would write as one result.
+
+    Attributes:
+        resolution: How the layers came together.
+        target: Which result it is.
         publication: Where it is written and read.
         artifacts: The final artifact tables, each row with its lineage.
         rows: The same as the rows of every record set.
         content: The Croissant.
-        diagnostics: Everything found, check's findings included. With an error among them nothing is written.
+        diagnostics: What was found of this result, beside what ``Settled`` has. With an error among either nothing is
+            written.
+        hidden: What it does not show.
+        hides: What each result of the recipe does not show, by its name; of that of which is told what all share.
         identities: What each source resolved to (``Source.identity``), by its name.
     """
 
     resolution: Resolution
+    target: Target
     publication: Publication
     artifacts: Mapping[str, pd.DataFrame]
     rows: Mapping[str, pd.DataFrame]
     content: Content
     diagnostics: tuple[Diagnostic, ...]
+    hidden: Hidden
+    hides: Mapping[str, Hidden] = field(default_factory=dict)
     identities: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -156,51 +217,85 @@ def _files(merged: Merged, by_number: Mapping[int, LayerRows]) -> Files:
     return {source: tuple(files) for source, files in needed.items() if files}
 
 
-def finish(
-    resolution: Resolution, facts: Facts, authors: Authors, project_root: str, base_url: str | None = None
-) -> Plan:
-    """Fill in what the files say, and everything that follows from the final rows.
+def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
+    """Fill in what the files say, and everything that follows from the rows wherever they are written.
 
     Args:
         resolution: From ``resolve``.
         facts: What the files in ``resolution.files`` say.
         authors: Of the records in ``resolution.collided``, as far as sources know.
-        project_root: Absolute path or URL that the Croissant is written below.
-        base_url: Instead of the recipe's ``output.base_url``.
     """
-    recipe = resolution.checked.recipe
-    output_url = base_url or recipe.output.base_url
     found = [*resolution.diagnostics, *_collisions(resolution, authors), *_replacements(resolution)]
-
-    base = resolution.base
-    placement = placing.place(resolution.layers, resolution.merged.tables, recipe.sources, output_url, project_root)
-    span = resolution.checked.document.key_span("output")
-    publication, remarks = placing.publish(placement, project_root, output_url, base.base_url if base else None, span)
-    artifacts = placing.with_urls(placement, publication)
-    found += [*remarks, *placing.only_with_overlay(artifacts)]
+    artifacts = dict(resolution.merged.tables)
     for artifact in _HASHED:
         artifacts[artifact], problems = _with_facts(artifact, artifacts[artifact], resolution, facts)
         found += problems
     artifacts["runs"], problems = _with_splits(artifacts["runs"], resolution)
     found += problems
-    spacings = base.voxel_spacings if base else tables.records("voxel_spacings")
-    rows = records.from_artifacts(artifacts, spacings)
-    final = records.without_lineage(rows)
+    kept = resolution.base.voxel_spacings if resolution.base else tables.records("voxel_spacings")
+    spacings = records.voxel_spacings(artifacts, kept)
     config, problems = _config(resolution, artifacts)
     found += problems
-    if not any(errors(found)):
-        # Counts that do not hold because of another error say nothing new.
-        found += expectations.check(recipe.expect, final, resolution.checked.document)
+    return Settled(resolution, artifacts, spacings, config, in_order(found))
+
+
+def finish(settled: Settled, target: Target) -> Plan:
+    """One result: what it shows, and where that lies when it is read."""
+    resolution, spec, base = settled.resolution, target.spec, settled.resolution.base
+    recipe, document = resolution.checked.recipe, resolution.checked.document
+    output_url = target.base_url or spec.output.base_url
+    visible, spacings, hidden = withholding.show(
+        settled.artifacts, settled.voxel_spacings, spec, resolution.checked, target.known
+    )
+    placement = placing.place(resolution.layers, visible, recipe.sources, output_url, target.project_root)
+    kept_url = base.base_url if base else None
+    publication, found = placing.publish(
+        placement, target.project_root, output_url, kept_url, document.key_span(*spec.path)
+    )
+    artifacts = placing.with_urls(placement, publication)
+    found += placing.only_with_overlay(artifacts)
+    if spec.withhold:
+        root = target.project_root
+        found += withholding.published_with(settled.artifacts, resolution.layers, spec, resolution.checked, root)
+    rows = records.from_artifacts(artifacts, spacings)
     content = Content(
-        tables=final,
-        config=config,
+        tables=records.without_lineage(rows),
+        config=settled.config,
         dataset=recipe.dataset.model_dump(exclude_none=True) if recipe.dataset else None,
-        base=base.inventory.manifest if base else None,
+        base=target.manifest,
         base_url=publication.base_url,
         csv_base=_csv_base(output_url, base),
-        parquet=recipe.output.parquet,
+        parquet=spec.output.parquet,
+        beside=_table_of_names(target, resolution.checked),
     )
-    return Plan(resolution, publication, artifacts, rows, content, in_order(found))
+    return Plan(
+        resolution, target, publication, artifacts, rows, content, in_order([*found, *hidden.diagnostics]), hidden
+    )
+
+
+def expected(settled: Settled, whole: Plan | None) -> list[Diagnostic]:
+    """What does not hold of all that the recipe makes, whatever results show of it.
+
+    Args:
+        settled: From ``settle``.
+        whole: A result that hides nothing, if there is one.
+    """
+    if any(errors(settled.diagnostics)):
+        # Counts that do not hold because of another error say nothing new.
+        return []
+    checked = settled.resolution.checked
+    if whole is not None:
+        return expectations.check(checked.recipe.expect, whole.content.tables, checked.document)
+    placed = {a: table.assign(url="") if ARTIFACTS[a].places else table for a, table in settled.artifacts.items()}
+    rows = records.from_artifacts(placed, settled.voxel_spacings)
+    return expectations.check(checked.recipe.expect, records.without_lineage(rows), checked.document)
+
+
+def _table_of_names(target: Target, checked: CheckedRecipe) -> Mapping[str, bytes]:
+    """The file that says how runs are called elsewhere, of a result that hides nothing where another one masks."""
+    if target.spec.hides or not any(spec.masks for spec in checked.outputs):
+        return {}
+    return {NAMES_FILE: masked_names.to_bytes(target.known)}
 
 
 def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic]:

@@ -11,18 +11,18 @@ from croissant_recipes.schema import ARTIFACTS, RECORD_SETS, SEGMENTATION_RECORD
 from croissant_recipes.tables import LINEAGE
 
 
-def from_artifacts(artifacts: Mapping[str, pd.DataFrame], kept_spacings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def from_artifacts(artifacts: Mapping[str, pd.DataFrame], spacings: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of every record set, each sorted by key and with its lineage; voxel spacings, which only follow from
     other rows, have none.
 
     Args:
         artifacts: One artifact table per type, with ``url``.
-        kept_spacings: Voxel-spacing rows that are there whatever the artifacts say (those of a base).
+        spacings: The voxel spacings.
     """
     final: dict[str, pd.DataFrame] = {}
     for name, schema in RECORD_SETS.items():
         if name == "voxel_spacings":
-            table = voxel_spacings(artifacts, kept_spacings)
+            table = spacings
         elif schema.artifact == "segmentations":
             table = _segmentations(name, artifacts["segmentations"])
         else:
@@ -44,7 +44,12 @@ def _segmentations(record_set: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def voxel_spacings(artifacts: Mapping[str, pd.DataFrame], kept: pd.DataFrame) -> pd.DataFrame:
-    """One row for each (run, voxel size) that a tomogram, a feature or a segmentation has."""
+    """One row for each (run, voxel size) that a tomogram, a feature or a segmentation has.
+
+    Args:
+        artifacts: One artifact table per type.
+        kept: Rows that are there whatever the artifacts say (those of a base).
+    """
     columns = list(RECORD_SETS["voxel_spacings"].columns)
     parts = [artifacts[name][columns] for name, described in ARTIFACTS.items() if described.spaces]
     stacked = tables.concat([kept[columns], *parts])

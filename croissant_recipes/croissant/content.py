@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -28,6 +28,7 @@ class Content:
         base_url: ``copick:baseUrl``, ``None`` for a relocatable Croissant.
         csv_base: http(s) URL of the folder above ``Croissant/``, ``None`` for relative ``contentUrl``s.
         parquet: Whether Parquet files stand beside the CSVs.
+        beside: Further files, by name, which the manifest lists.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -37,6 +38,7 @@ class Content:
     base_url: str | None
     csv_base: str | None
     parquet: bool
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ class Content:
         Raises:
             DiagnosticError: mlcroissant refuses the metadata.
         """
-        files: dict[str, bytes] = {}
+        files: dict[str, bytes] = {**self.beside}
         for name, record_set in RECORD_SETS.items():
             files[record_set.csv_name] = serialize.csv_bytes(name, self.tables[name])
             if self.parquet and manifest.is_declared(name, len(self.tables[name])):
@@ -64,5 +66,6 @@ class Content:
             files={n: FileEntry(n, len(data), hashlib.sha256(data).hexdigest()) for n, data in files.items()},
             splits=self.splits,
             parquet=self.parquet,
+            beside=sorted(self.beside),
         )
         return files

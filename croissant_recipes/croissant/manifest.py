@@ -17,6 +17,7 @@ from typing import Any
 import mlcroissant as mlc
 
 from croissant_recipes.codes import Code
+from croissant_recipes.croissant.masked_names import NAMES_FILE
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.rai import RAI_CONFORMS_TO, RAI_FIELDS
 from croissant_recipes.location import Location, is_url
@@ -147,6 +148,7 @@ def build_manifest(
     files: Mapping[str, FileEntry],
     splits: Sequence[str],
     parquet: bool,
+    beside: Sequence[str] = (),
 ) -> bytes:
     """The text of ``metadata.json``; the same arguments give the same bytes.
 
@@ -165,6 +167,7 @@ def build_manifest(
         files: The files beside the manifest by name: the CSV of each declared record set, its Parquet if ``parquet``.
         splits: Distinct names of splits in the order in which they are listed; with none there is no splits record set.
         parquet: Read the record sets from Parquet. The CSVs, which copick writes to, stay declared.
+        beside: Names of further CSVs, which are no record sets.
 
     Raises:
         DiagnosticError: METADATA_REFUSED, if mlcroissant does not accept the metadata. Of a ``dataset``, which the
@@ -180,6 +183,7 @@ def build_manifest(
         "splits": list(splits),
         "parquet": parquet,
         "csv_base": csv_base,
+        "beside": list(beside),
     }
     described = json.loads(_described(json.dumps(outline, ensure_ascii=False)))
     distribution = described.pop("distribution")
@@ -206,7 +210,7 @@ def _described(outline: str) -> str:
     dataset, base, splits, parquet = given["dataset"], given["base"], given["splits"], given["parquet"]
     declared = [RECORD_SETS[name] for name in given["declared"]]
     ctx = _context(dataset or {})
-    distribution = list(_file_objects(ctx, declared, given["csv_base"], parquet=parquet))
+    distribution = list(_file_objects(ctx, declared, given["csv_base"], given["beside"], parquet=parquet))
     record_sets = [_record_set(ctx, r, parquet=parquet, with_splits=bool(splits)) for r in declared]
     if splits:
         record_sets.append(_splits(ctx, splits))
@@ -283,7 +287,9 @@ def _context(dataset: Mapping[str, Any]) -> Any:
     return ctx
 
 
-def _file_objects(ctx: Any, declared: Sequence[RecordSet], csv_base: str | None, *, parquet: bool) -> Iterator[Any]:
+def _file_objects(
+    ctx: Any, declared: Sequence[RecordSet], csv_base: str | None, beside: Sequence[str], *, parquet: bool
+) -> Iterator[Any]:
     """The files, of no size and with no digest."""
 
     def one(id_: str, name: str, encoding: str) -> Any:
@@ -301,13 +307,25 @@ def _file_objects(ctx: Any, declared: Sequence[RecordSet], csv_base: str | None,
         yield one(record_set.file_object_id, record_set.csv_name, mlc.EncodingFormat.CSV)
     for record_set in declared if parquet else ():
         yield one(_parquet_id(record_set), record_set.parquet_name, mlc.EncodingFormat.PARQUET)
+    for name in beside:
+        yield one(_csv_id(name), name, mlc.EncodingFormat.CSV)
 
 
 def _parquet_id(record_set: RecordSet) -> str:
     return record_set.file_object_id.removesuffix("-csv") + "-parquet"
 
 
-_OURS = frozenset({SPLITS_ID, *(i for r in RECORD_SETS.values() for i in (r.id, r.file_object_id, _parquet_id(r)))})
+def _csv_id(name: str) -> str:
+    return f"{name.removesuffix('.csv').replace('_', '-')}-csv"
+
+
+_OURS = frozenset(
+    {
+        SPLITS_ID,
+        _csv_id(NAMES_FILE),
+        *(i for r in RECORD_SETS.values() for i in (r.id, r.file_object_id, _parquet_id(r))),
+    }
+)
 
 
 def _record_set(ctx: Any, record_set: RecordSet, *, parquet: bool, with_splits: bool) -> Any:

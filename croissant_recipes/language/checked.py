@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from croissant_recipes.diagnostics import Span
-from croissant_recipes.language.recipe import Recipe, Scalar
+from croissant_recipes.language.recipe import Output, Recipe, Scalar
+from croissant_recipes.language.run_masks import RunMask
 from croissant_recipes.language.selectors import Pattern, Selector
 from croissant_recipes.language.source_kinds import PORTAL
 from croissant_recipes.language.templates import Template
-from croissant_recipes.language.yaml_nodes import Document, Place
+from croissant_recipes.language.yaml_nodes import Document, Path, Place
 
 WHERE_TYPES = PORTAL.types
 """The artifact types that ``where`` and ``authors`` exist for."""
@@ -154,6 +155,35 @@ class SplitFileRow:
 
 
 @dataclass(frozen=True)
+class OutputSpec:
+    """One result of a recipe, checked.
+
+    Attributes:
+        name: What ``outputs`` calls it, ``None`` for the one ``output``.
+        output: Where it is written and read.
+        withhold: By split, the artifact types of which it has no row of the split's runs.
+        masks: By split, how its runs are called in it.
+        mask_key: What the order of masked names is drawn by, ``None`` for the recipe.
+    """
+
+    name: str | None
+    output: Output
+    withhold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    masks: Mapping[str, RunMask] = field(default_factory=dict)
+    mask_key: str | None = field(default=None, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """Where it stands in the recipe."""
+        return ("output",) if self.name is None else ("outputs", self.name)
+
+    @property
+    def hides(self) -> bool:
+        """Whether it shows less than the recipe makes."""
+        return bool(self.withhold or self.masks)
+
+
+@dataclass(frozen=True)
 class CheckedRecipe:
     """A recipe that ``check`` found no error in, ready to be planned.
 
@@ -165,16 +195,23 @@ class CheckedRecipe:
         assign: Split rules of ``splits.assign``.
         split_rows: The rows of ``splits.file``.
         unassign: Patterns of ``splits.unassign``.
+        outputs: Its results, in their order; one where it has no ``outputs``.
     """
 
-    path: Path
+    path: FilePath
     recipe: Recipe
     document: Document
     layers: tuple[LayerSpec, ...]
     assign: tuple[SplitRule, ...] = ()
     split_rows: tuple[SplitFileRow, ...] = ()
     unassign: tuple[PlacedSelector, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> FilePath:
         return self.path.parent
+
+    @property
+    def whole_outputs(self) -> tuple[OutputSpec, ...]:
+        """The results that hide nothing."""
+        return tuple(spec for spec in self.outputs if not spec.hides)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order
-from croissant_recipes.language import check_layers, check_splits, loading
+from croissant_recipes.language import check_layers, check_outputs, check_splits, loading
 from croissant_recipes.language.check_layers import SourceKinds
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.language.loading import Draft
@@ -39,12 +39,14 @@ def check_recipe(
     found += more
     splits, more = check_splits.check(draft, [rule for layer in layers for rule in layer.splits])
     found += more
+    outputs, more = check_outputs.check(draft)
+    found += more
     unresolved = [place.value for place in draft.document.places.values() if place.unresolved]
     diagnostics = in_order(d for d in found if not _follows_from_a_parameter(d, unresolved))
     if draft.recipe is None or any(errors(diagnostics)):
         return None, diagnostics
     checked = CheckedRecipe(
-        draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign
+        draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign, outputs
     )
     return checked, diagnostics
 

@@ -18,6 +18,8 @@ from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
     Dataset,
     Layer,
+    NamedOutput,
+    Output,
     Recipe,
     RecipeFromSources,
     Splits,
@@ -46,6 +48,8 @@ class Draft:
     sources: Mapping[str, Source | None]
     layers: tuple[Layer | None, ...]
     splits: Splits
+    output: Output | None
+    outputs: Mapping[str, NamedOutput | None]
 
     def names(self, *path: str | int) -> bool:
         """Whether the file has a key, even one with a wrong value."""
@@ -146,7 +150,8 @@ def _validate(path: FilePath, document: Document, blank: set[Path]) -> tuple[Dra
         whole = model.model_validate(raw)
     except ValidationError as error:
         return _salvaged(path, document, raw), model_problems.diagnostics(error, document, blank)
-    return Draft(path, document, whole, whole.dataset, whole.sources, whole.layers, whole.splits), []
+    parts = (whole.dataset, whole.sources, whole.layers, whole.splits, whole.output, whole.outputs)
+    return Draft(path, document, whole, *parts), []
 
 
 def _means_base(document: Document) -> bool:
@@ -165,6 +170,8 @@ def _salvaged(path: FilePath, document: Document, raw: dict[str, Any]) -> Draft:
         sources={name: _salvaged_source(value) for name, value in _as_dict(raw.get("sources")).items()},
         layers=tuple(_salvage(Layer, value) for value in _as_list(raw.get("layers"))),
         splits=_salvage(Splits, raw.get("splits")) or Splits(),
+        output=_salvage(Output, raw.get("output")),
+        outputs={name: _salvage(NamedOutput, value) for name, value in _as_dict(raw.get("outputs")).items()},
     )
 
 

@@ -33,6 +33,7 @@ _MODELS: tuple[_Place, ...] = (
     (("dataset", "rai"), recipe.Rai, "`rai`"),
     (("project",), recipe.Project, "`project`"),
     (("output",), recipe.Output, "`output`"),
+    (("outputs", "*"), recipe.NamedOutput, "one of `outputs`"),
     (("objects", "*"), recipe.ObjectOverride, "an entry of `objects`"),
     (("layers", "*"), recipe.Layer, "a layer"),
     (("layers", "*", "rename"), recipe.Rename, "`rename`"),
@@ -146,6 +147,9 @@ def _unknown_key(path: Path, document: Document) -> Diagnostic:
 
 def is_required(path: Path) -> bool:
     """Whether a recipe cannot do without a key where it stands."""
+    if path == ("output",):
+        # Unless it has `outputs`, which whoever writes this has not.
+        return True
     models = (model for pattern, model, _ in [*_MODELS, *_sources()] if _fits(path[:-1], pattern))
     return any(str(path[-1]) in m.model_fields and m.model_fields[str(path[-1])].is_required() for m in models)
 

@@ -132,6 +132,23 @@ class Output(Model):
     parquet: StrictBool = Field(False, description="Write Parquet beside each CSV and back the record sets with it.")
 
 
+class NamedOutput(Output):
+    """One of several results of a recipe, and what it does not show."""
+
+    withhold: FrozenMap[OneOrMore] = Field(
+        default_factory=nothing,
+        description="Artifact types, by split: rows of these of its runs are not in this result.",
+    )
+    mask_runs: FrozenMap[Text] = Field(
+        default_factory=nothing, description="Patterns of other names for runs, by split, such as run-{n:03}."
+    )
+    mask_key: Text | None = Field(
+        None,
+        description="What the order of the masked names is drawn by; without it, the recipe. "
+        "Whoever knows it and the runs can tell which is which.",
+    )
+
+
 class ObjectOverride(Model):
     """Attributes of one pickable object that the recipe sets itself (fields of copick's PickableObject)."""
 
@@ -339,6 +356,14 @@ class Recipe(Model):
                     "properties": {"sources": {"minProperties": 1}, "layers": {"minItems": 1}},
                 },
             ],
+            "allOf": [
+                {
+                    "oneOf": [
+                        {"required": ["output"]},
+                        {"required": ["outputs"], "properties": {"outputs": {"minProperties": 1}}},
+                    ]
+                }
+            ],
         }
     )
 
@@ -348,7 +373,10 @@ class Recipe(Model):
     dataset: Dataset | None = Field(None, description="Dataset-level metadata; required unless there is a base.")
     base: Text | None = Field(None, description="An existing Croissant to start from.")
     project: Project = Field(default_factory=Project, description="What readers call the copick project.")
-    output: Output = Field(description="Where the Croissant is written and where it will be read.")
+    output: Output | None = Field(None, description="Where the Croissant is written and where it will be read.")
+    outputs: FrozenMap[NamedOutput] = Field(
+        default_factory=nothing, description="Several Croissants of one plan, by name, instead of output."
+    )
     sources: FrozenMap[Source] = Field(
         default_factory=nothing,
         description="Where artifacts come from, by a name that layers use; required unless there is a base.",

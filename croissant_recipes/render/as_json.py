@@ -33,6 +33,7 @@ def _report(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "written": report.written,
         "output": report.output,
+        "output_name": report.output_name,
         "diagnostics": [d.to_json() for d in report.findings],
     }
     if report.has_plan:
@@ -43,6 +44,10 @@ def _report(report: Report) -> dict[str, Any]:
             "objects": list(report.objects),
             "splits": {name: list(runs) for name, runs in (report.runs_of_splits or {}).items()},
             "rows": dict(report.rows or {}),
+        }
+    if report.hides:
+        document["hides"] = {
+            name: {"withheld": hidden.withheld, "names": dict(hidden.names)} for name, hidden in report.hides.items()
         }
     if report.changes is not None:
         document["changes"] = _changes(report.changes)

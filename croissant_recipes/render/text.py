@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from croissant_recipes.compiler.merging import Replacement
+from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.diagnostics import Paint, joined, key_text, plain
@@ -18,20 +19,38 @@ from croissant_recipes.shown import printable, shown
 _ROWS_SHOWN = 10
 
 
-def planned(report: Report, *, verbose: bool, paint: Paint = plain) -> str:
-    """A plan: what each layer does, and what would change."""
-    if not report.has_plan:
+def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -> str:
+    """The plan of a recipe: what each layer does, and what would change in each of its results."""
+    told = [report for report in reports if report.has_plan]
+    if not told:
         return ""
-    lines = [f"Plan of {report.path} ({report.name})", ""]
-    lines += _layers(report, verbose=verbose)
-    lines += _splits(report)
-    if report.changes is not None:
-        first = len(lines)
-        lines += _changes(report, report.changes, verbose=verbose)
-        lines = [*map(shown, lines[:first]), *(_painted(line, paint) for line in lines[first:])]
-    else:
-        lines = [*map(shown, lines)]
-    return "\n".join(lines)
+    first = next(report for report in told if report.speaks)
+    lines = [f"Plan of {first.path} ({first.name})", "", *_layers(first, verbose=verbose), *_splits(first)]
+    parts = ["\n".join(map(shown, lines))]
+    for report in told:
+        about = [*_result(report, first.hides, verbose=verbose)]
+        changes = _changes(report, report.changes, verbose=verbose) if report.changes is not None else ()
+        parts.append("\n".join([*map(shown, about), *(_painted(line, paint) for line in changes)]))
+    return "\n".join(part for part in parts if part)
+
+
+def _result(report: Report, hides: Mapping[str, Hidden], *, verbose: bool) -> Iterator[str]:
+    """Which result of several it is, and what it hides."""
+    if report.output_name is None:
+        return
+    yield f"Output {report.output_name}, {report.output}:"
+    hidden = hides.get(report.output_name)
+    if hidden is None:
+        return
+    for split, counts in hidden.withheld.items():
+        parts = [_of(n, artifact) for artifact, n in counts.items() if n]
+        yield f"  withholds {joined(parts) if parts else 'nothing'} of {split}"
+    new = {entry.run for entry in hidden.given}
+    names = list(hidden.names.items())
+    for run, name in names[: None if verbose else 3]:
+        yield f"  calls {run} {name}" + (", a new name" if run in new else "")
+    if len(names) > 3 and not verbose:
+        yield f"  and {count(len(names) - 3, 'more run')} otherwise"
 
 
 def _painted(line: str, paint: Paint) -> str:

@@ -1,0 +1,144 @@
+"""What in a result tells which run a masked one is, though it is called otherwise: above all, where its data lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from croissant_recipes import tables
+from croissant_recipes.codes import Code
+from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.croissant.content import Content
+from croissant_recipes.diagnostics import Diagnostic, key_text
+from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.tables import Mask
+
+_SHOWN = 5
+_AT_ONCE = 200
+"""How many names one expression looks for."""
+
+_TELLING = 4
+"""How long a name is that says something wherever it stands. A run may be called 10."""
+
+_OF_PORTAL = r"//(?:cryoet-data-portal-public|files\.cryoetdataportal\.cziscience\.com)/"
+"""What the address of data of the portal holds: anybody can look up there which run it is of."""
+
+
+def find(plan: Plan, content: Content, manifest: Mapping[str, Any]) -> list[Diagnostic]:
+    """What gives masked runs away in a result.
+
+    Args:
+        plan: Of the result.
+        content: What would be written, with what others changed if that is kept.
+        manifest: Its metadata document.
+    """
+    names = plan.hidden.names
+    if not names:
+        return []
+    known = _known_as(plan)
+    everywhere = sorted({n for found in known.values() for n in found if len(n) >= _TELLING})
+    rows = list(_in_rows(content, known, everywhere))
+    found = [_of_rows(plan, rows)] if rows else []
+    places = [f"{place}: {text}" for place, text in _texts(manifest, "") if _holding(pa.array([text]), everywhere)[0]]
+    if places:
+        message = f"metadata of outputs.{plan.target.spec.name} names masked runs"
+        hint = "say it otherwise in the recipe (`dataset`, `project`, `objects`), in the base or in the source"
+        found.append(_told(plan, message, hint, places))
+    return found
+
+
+def _told(plan: Plan, message: str, hint: str, lines: Sequence[str]) -> Diagnostic:
+    span = plan.checked.document.key_span(*plan.target.spec.path, "mask_runs")
+    more = (f"and {len(lines) - _SHOWN} more",) if len(lines) > _SHOWN else ()
+    return Diagnostic(Code.GIVEN_AWAY, message, span=span, hint=hint, notes=(*lines[:_SHOWN], *more))
+
+
+def _of_rows(plan: Plan, lines: Sequence[str]) -> Diagnostic:
+    rows = "1 row" if len(lines) == 1 else f"{len(lines):,} rows"
+    message = f"outputs.{plan.target.spec.name} masks runs, and {rows} of it tell which they are"
+    hint = (
+        "withhold these types too; or copy the data to where no folder or file is called after the run, and take the "
+        "rows from a Croissant that refers to it there"
+    )
+    return _told(plan, message, hint, lines)
+
+
+def _known_as(plan: Plan) -> dict[str, set[str]]:
+    """What masked runs are called anywhere, by their masked names: in the recipe's results, the sources, the portal."""
+    masked = plan.hidden.names
+    known = {name: {run} for run, name in masked.items()}
+    for layer in plan.resolution.layers.values():
+        table = layer.tables["runs"]
+        taken = table[table["name"].isin(masked.keys())]
+        source = layer.inventory.table("runs").iloc[taken["row"]]
+        for column in ("name", "run_alias", "portal_run_id"):
+            if column in source:
+                for run, called in zip(taken["name"], source[column], strict=True):
+                    known[masked[run]] |= {called} if called else set()
+    return known
+
+
+def _in_rows(content: Content, known: Mapping[str, set[str]], everywhere: Sequence[str]) -> Iterator[str]:
+    """A line for each row that tells."""
+    for name, schema in RECORD_SETS.items():
+        table = content.tables[name]
+        owner = "run" if "run" in schema.columns else "name" if name == "runs" else None
+        of_masked = table[owner].isin(known.keys()).to_numpy() if owner else np.zeros(len(table), dtype=np.bool_)
+        for column in schema.texts:
+            if not len(table):
+                continue
+            telling = _holding(tables.arrow_texts(table[column]), everywhere)
+            if column != owner:
+                telling |= of_masked & _own(table, column, owner, known)
+            if column == "url":
+                telling |= of_masked & table[column].str.contains(_OF_PORTAL, regex=True).to_numpy(dtype=bool)
+            for key, text in zip(
+                table[telling][list(schema.key)].itertuples(index=False, name=None), table[telling][column], strict=True
+            ):
+                yield f"{name}: {key_text(key)}: {column} {text}"
+
+
+def _own(table: pd.DataFrame, column: str, owner: str | None, known: Mapping[str, set[str]]) -> Mask:
+    """Where a row of a masked run holds one of the run's own names, however short."""
+    found = np.zeros(len(table), dtype=np.bool_)
+    if owner is None:
+        return found
+    for run, positions in table.groupby(owner, sort=False).indices.items():
+        if run in known:
+            short = sorted(n for n in known[str(run)] if len(n) < _TELLING)
+            if short:
+                found[positions] = _holding(tables.arrow_texts(table[column].iloc[positions]), short)
+    return found
+
+
+def _holding(texts: pa.Array, names: Sequence[str]) -> Mask:
+    """Which texts hold one of some names, as a word of its own, whatever its capitals; as an address has it, too."""
+    found = np.zeros(len(texts), dtype=np.bool_)
+    spelled = sorted({form for name in names for form in (name, quote(name), quote(name, safe=""))})
+    for at in range(0, len(spelled), _AT_ONCE):
+        either = "|".join(map(re.escape, spelled[at : at + _AT_ONCE]))
+        pattern = f"(?:^|[^0-9A-Za-z])(?:{either})(?:[^0-9A-Za-z]|$)"
+        held = pc.match_substring_regex(texts, pattern, ignore_case=True)
+        found |= pc.fill_null(held, False).to_numpy(zero_copy_only=False).astype(np.bool_)
+    return found
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every text in a document, keys too, with where it stands."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            here = f"{place}.{key}" if place else str(key)
+            yield here, str(key)
+            yield from _texts(inner, here)
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{i}]")
