@@ -355,14 +355,16 @@ def starter_recipe(
     *,
     config: str | None = None,
     datasets: Sequence[int] = (),
+    depositions: Sequence[int] = (),
     portal_url: str | None = None,
     folder: Path | None = None,
 ) -> tuple[str | None, tuple[Diagnostic, ...]]:
-    """A commented starter recipe from what a copick project (``config``) or portal datasets hold.
+    """A commented starter recipe from what a copick project (``config``) or datasets of the portal hold.
 
     Args:
         config: A copick JSON config.
         datasets: Dataset ids of the CryoET Data Portal.
+        depositions: Deposition ids: the datasets in which one has a tomogram or an annotation.
         portal_url: Another GraphQL endpoint than the portal's own.
         folder: Where the recipe will lie; relative paths in it start there.
 
@@ -370,10 +372,15 @@ def starter_recipe(
         The recipe's text, ``None`` when the source cannot be read, and what was found.
     """
     from croissant_recipes import starter
+    from croissant_recipes.language.source_kinds import PortalSource
 
     try:
         if config is not None:
             return starter.from_config(config, folder or Path.cwd())
-        return starter.from_portal(datasets, portal_url)
+        # What is no URL gives no answer, and is told to.
+        spec = PortalSource.model_construct(
+            datasets=tuple(datasets), depositions=tuple(depositions), until=None, url=portal_url
+        )
+        return starter.from_portal(spec)
     except DiagnosticError as error:
         return None, error.diagnostics

@@ -279,14 +279,30 @@ def schema() -> None:
 
 
 @main.command(
-    epilog=_examples("init --config project.json -o recipe.yaml", "init --datasets 10440,10441 -o recipe.yaml")
+    epilog=_examples(
+        "init --config project.json -o recipe.yaml",
+        "init --datasets 10440,10441 -o recipe.yaml",
+        "init --depositions 10351 -o recipe.yaml",
+    )
 )
 @click.option("--config", metavar="PATH", help="A copick config to describe.")
 @click.option("--datasets", metavar="IDS", help="Dataset ids of the CryoET Data Portal, separated by commas.")
+@click.option(
+    "--depositions",
+    metavar="IDS",
+    help="Deposition ids, separated by commas: the datasets in which one has a tomogram or an annotation.",
+)
 @click.option("--portal-url", metavar="URL", help="Another GraphQL endpoint than the portal's own.")
 @click.option("-o", "--output", metavar="PATH", help="Write the recipe here instead of printing it.")
 @click.option("--force", is_flag=True, help="Replace the file.")
-def init(config: str | None, datasets: str | None, portal_url: str | None, output: str | None, force: bool) -> None:
+def init(
+    config: str | None,
+    datasets: str | None,
+    depositions: str | None,
+    portal_url: str | None,
+    output: str | None,
+    force: bool,
+) -> None:
     """Write a first recipe from what a project or the portal holds.
 
     Its comments list what there is. What only you know, such as the licence, is left for you to fill in.
@@ -294,15 +310,20 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     from croissant_recipes import api
     from croissant_recipes.stores import single_files
 
-    if (config is None) == (datasets is None):
-        raise click.UsageError("give either --config or --datasets")
+    of_portal = {"--datasets": _ids("--datasets", datasets), "--depositions": _ids("--depositions", depositions)}
+    if (config is None) == (datasets is None and depositions is None):
+        raise click.UsageError("give either --config, or --datasets or --depositions or both")
     if output is not None and Path(output).exists() and not force:
         raise click.UsageError(f"{output} exists; --force replaces it")
     if output is not None:
         _writing(lambda: single_files.refuse_file(output))
     folder = Path(output).resolve().parent if output else Path.cwd()
     text, found = api.starter_recipe(
-        config=config, datasets=_dataset_ids(datasets), portal_url=portal_url, folder=folder
+        config=config,
+        datasets=of_portal["--datasets"],
+        depositions=of_portal["--depositions"],
+        portal_url=portal_url,
+        folder=folder,
     )
     for diagnostic in found:
         click.echo(diagnostic.text(paint_for(sys.stderr)), err=True)
@@ -316,13 +337,17 @@ def init(config: str | None, datasets: str | None, portal_url: str | None, outpu
     sys.exit(api.diagnostics_exit_code(found))
 
 
-def _dataset_ids(text: str | None) -> tuple[int, ...]:
+def _ids(option: str, text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     try:
-        return tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise click.UsageError(f"--datasets {text}: dataset ids are whole numbers separated by commas") from None
+        found = ()
+    if not found or not all(0 < number < 2**31 for number in found):
+        what = option.removeprefix("--").removesuffix("s")
+        raise click.UsageError(f"{option} {text}: {what} ids are whole numbers separated by commas")
+    return found
 
 
 def _params(settings: tuple[str, ...]) -> dict[str, str]:

@@ -98,6 +98,8 @@ class Code(Enum):
     NOT_EXPORTED = ("CR306", "artifact has no place in a Croissant")
     CACHE = ("CR307", "no cached answer", ExitCode.UNREACHABLE)
     DATASET_UNKNOWN = ("CR308", "portal dataset does not exist")
+    DEPOSITION_UNKNOWN = ("CR309", "portal deposition does not exist")
+    DEPOSITION_EMPTY = ("CR310", "portal deposition has nothing to take")
 
     # 4xx: the plan
     NO_MATCH = ("CR401", "selector matches nothing")

@@ -66,6 +66,7 @@ class Diagnostic:
         span: Where in the recipe, where it is the recipe that is wrong.
         notes: Further facts, one a line (the two rows of a collision, say).
         shown_notes: How many of these a text shows where there may be very many; ``None`` for all. JSON has all.
+        key: Below the entry of a source, what it is about: a source knows what the recipe says of it, and not where.
     """
 
     code: Code
@@ -75,6 +76,7 @@ class Diagnostic:
     span: Span | None = None
     notes: tuple[str, ...] = ()
     shown_notes: int | None = field(default=None, kw_only=True)
+    key: tuple[str | int, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         # Whatever the text is made of: no finding tells a password.

@@ -16,7 +16,7 @@ from croissant_recipes.croissant import masked_names, other_readers
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.croissant.manifest import read_elsewhere
 from croissant_recipes.croissant.masked_names import NAMES_FILE, NO_NAMES, MaskedNames
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, errors, in_order, joined, listing
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order, joined, listing
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, OutputSpec
 from croissant_recipes.language.source_kinds import CroissantSource as CroissantSpec
 from croissant_recipes.location import Location, without_credentials
@@ -145,7 +145,7 @@ class _Session:
 
     def _resolve(self, checked: CheckedRecipe) -> Resolution:
         failures = [
-            replace(d, span=d.span or _source_span(checked, name))
+            _placed(d, checked, name)
             for name in checked.recipe.sources
             for d in self.failed.get(_key(checked, name), ())
         ]
@@ -261,7 +261,7 @@ class _Session:
                 try:
                     names.setdefault(name, {})[artifact] = source.authors(artifact, ids)
                 except DiagnosticError as error:
-                    found += [replace(d, span=d.span or _source_span(checked, name)) for d in error.diagnostics]
+                    found += [_placed(d, checked, name) for d in error.diagnostics]
         return names, found
 
 
@@ -312,9 +312,14 @@ def _manifest_of(
     return manifest, [Diagnostic(Code.OUTSIDE_ROOT, message, Severity.INFO, hint)]
 
 
-def _source_span(checked: CheckedRecipe, name: str) -> Span:
-    """Where the recipe names a source, for what the source has to say."""
-    return checked.document.key_span("sources", name)
+def _placed(found: Diagnostic, checked: CheckedRecipe, name: str) -> Diagnostic:
+    """What a source has to say, at the place in the recipe that it is about, or where the recipe names the source."""
+    document = checked.document
+    if found.key:
+        return replace(
+            found, span=document.value_span("sources", name, checked.recipe.sources[name].kind.name, *found.key)
+        )
+    return replace(found, span=found.span or document.key_span("sources", name))
 
 
 def _key(checked: CheckedRecipe, name: str) -> SourceKey:

@@ -13,7 +13,7 @@ from croissant_recipes import options, progress
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
-from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, Source
+from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, PortalSource, Source
 from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES
 from croissant_recipes.sources.base import Inventory, Means
@@ -45,15 +45,15 @@ def from_config(config: str, folder: Path) -> tuple[str, tuple[Diagnostic, ...]]
     return _project_recipe(_slug(name), located, inventory, folder), inventory.diagnostics
 
 
-def from_portal(datasets: Sequence[int], url: str | None) -> tuple[str, tuple[Diagnostic, ...]]:
-    """A recipe over portal datasets.
+def from_portal(spec: PortalSource) -> tuple[str, tuple[Diagnostic, ...]]:
+    """A recipe over datasets and depositions of the portal.
 
     Raises:
-        DiagnosticError: The portal cannot be reached, or has no such dataset.
+        DiagnosticError: The portal cannot be reached, or has no such dataset or deposition.
     """
     from croissant_recipes.sources.portal.overview import contents
 
-    return _portal_recipe(contents(datasets, url, jobs=options.default_jobs()), url), ()
+    return _portal_recipe(contents(spec, jobs=options.default_jobs()), spec), ()
 
 
 def _everything(source: str) -> LayerSpec:
@@ -143,18 +143,21 @@ def _distinct(artifact: str, inventory: Inventory) -> list[str]:
     return matching.names(artifact, inventory.table(artifact))
 
 
-def _portal_recipe(found: Contents, url: str | None) -> str:
-    ids = list(found.titles)
-    name = "portal-" + "-".join(map(str, ids))
-    lines = _head(name, f"A starter recipe over the CryoET Data Portal, datasets {', '.join(map(str, ids))}.")
-    endpoint = f", url: {_quoted(url)}" if url else ""
+def _portal_recipe(found: Contents, spec: PortalSource) -> str:
+    said = {key: list(dict.fromkeys(getattr(spec, key))) for key in ("datasets", "depositions")}
+    named = {key: ", ".join(map(str, ids)) for key, ids in said.items() if ids}
+    name = "portal-" + "-".join(map(str, said["datasets"] or ["depositions", *said["depositions"]]))
+    about = " and ".join(f"{key} {ids}" for key, ids in named.items())
+    lines = _head(name, f"A starter recipe over the CryoET Data Portal, {about}.")
+    endpoint = [f"url: {_quoted(spec.url)}"] if spec.url else []
+    keys = ", ".join([*(f"{key}: [{ids}]" for key, ids in named.items()), *endpoint])
     lines += [
         "output:",
         f"  project_root: build/{name} # Croissant/ is written below it",
         "",
         "sources:",
         "  portal:",
-        f"    {PORTAL.name}: {{datasets: [{', '.join(map(str, ids))}]{endpoint}}}",
+        f"    {PORTAL.name}: {{{keys}}}",
         "",
     ]
     lines += _lines("Datasets", [f"{d}: {title} (runs: {found.runs[d]:,})" for d, title in found.titles.items()], "")
@@ -165,7 +168,7 @@ def _portal_recipe(found: Contents, url: str | None) -> str:
     for artifact in ("picks", "segmentations"):
         there = [o for o in found.objects if o.count(artifact)]
         lines += _lines(artifact.capitalize(), [_made(o, artifact, found) for o in there], "  ")
-        lines += _portal_layer(artifact, [o.name for o in there])
+        lines += _portal_layer(artifact, there, found)
     lines += _lines("Authors of picks, for `picks: {authors: [...]}`", _most(found.authors.get("picks", ())), "")
     lines += _lines("Method types, for `where: {method_type: ...}`", _most(found.method_types), "")
     lines += _lines("Depositions, for `where: {deposition_id: ...}`", _most(found.depositions), "")
@@ -182,15 +185,36 @@ def _portal_tomograms(found: Contents) -> list[str]:
     ]
 
 
-def _portal_layer(artifact: str, names: Sequence[str]) -> list[str]:
-    if not names:
+def _portal_layer(artifact: str, there: Sequence[PortalObject], found: Contents) -> list[str]:
+    """A layer of the first object, or where depositions are asked for, of the first that one of them has."""
+    chosen = [(o, None) for o in there[:1]] if not found.in_depositions else _of_a_deposition(artifact, there, found)
+    if not chosen:
         return []
+    made, deposition = chosen[0]
+    takes = [f"    {artifact}: [{_quoted(made.name)}]"]
+    if deposition is not None:
+        takes = [
+            f"    {artifact}:",
+            f"      select: [{_quoted(made.name)}]",
+            f"      where: {{deposition_id: {deposition}}} # without this, those of other depositions too",
+        ]
     return [
         "  - append: portal",
-        f"    {artifact}: [{_quoted(names[0])}]",
+        *takes,
         '    # session_id: "{method_type}-{annotation_file_id}"',
         "    others: exclude",
         "",
+    ]
+
+
+def _of_a_deposition(
+    artifact: str, there: Sequence[PortalObject], found: Contents
+) -> list[tuple[PortalObject, int | None]]:
+    return [
+        (o, deposition)
+        for deposition, shapes in found.in_depositions.items()
+        for o in there
+        if not o.shapes_of(artifact).isdisjoint(shapes.get(o.identifier, ()))
     ]
 
 

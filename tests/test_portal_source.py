@@ -800,7 +800,7 @@ def test_datasets_are_the_project_that_copick_makes_of_them(server: Server, tmp_
 
 
 def test_datasets_are_listed(server: Server) -> None:
-    found = contents(DATASETS, server.url)
+    found = contents(PortalSpec(datasets=tuple(DATASETS), url=server.url))
     assert list(found.titles) == DATASETS
     assert found.runs == Counter(row["datasetId"] for row in TABLES["Run"])
     ribosome = next(o for o in found.objects if o.name == "cytosolic-ribosome")
@@ -813,7 +813,7 @@ def test_datasets_are_listed(server: Server) -> None:
     assert {t.voxel_size for t in found.tomograms} == {row["voxelSpacing"] for row in TABLES["Tomogram"]}
     assert {name for name, _ in found.authors["tomograms"]} == {row["name"] for row in TABLES["TomogramAuthor"]}
     with pytest.raises(DiagnosticError, match="no dataset 7"):
-        contents([7], server.url)
+        contents(PortalSpec(datasets=(7,), url=server.url))
 
 
 # copick configs

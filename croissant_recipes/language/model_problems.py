@@ -69,6 +69,7 @@ _FORMS = {
     "date_published": "write year-month-day, such as 2026-01-15",
     "date_created": "write year-month-day, such as 2026-01-15",
     "date_modified": "write year-month-day, such as 2026-01-15",
+    "until": "write year-month-day, such as 2026-01-15",
     "data_collection_timeframe": "write year-month-day, such as 2026-01-15",
 }
 """Texts for which it is no help to put a number in quotes."""

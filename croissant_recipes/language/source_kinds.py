@@ -13,11 +13,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictInt, create_model, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictInt,
+    create_model,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from croissant_recipes import intake
-from croissant_recipes.language.recipe_fields import BaseUrl, FsArgs, Model, Text, Url, exactly_one, nothing, problem
+from croissant_recipes.codes import Code
+from croissant_recipes.language.recipe_fields import (
+    BaseUrl,
+    FsArgs,
+    IsoDate,
+    Model,
+    Text,
+    Url,
+    exactly_one,
+    nothing,
+    problem,
+)
 from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, PORTAL_ANNOTATION
 
@@ -84,13 +103,29 @@ def load(opener: str) -> Any:
     return getattr(import_module(module), name)
 
 
+_PortalIds = tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...]
+
+
 class PortalSource(Model):
     """Datasets of the CryoET Data Portal."""
 
-    datasets: tuple[Annotated[StrictInt, Field(gt=0, le=_LARGEST_PORTAL_ID)], ...] = Field(
-        min_length=1, description="Ids of datasets."
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["datasets"]}, {"required": ["depositions"]}]})
+
+    datasets: _PortalIds = Field((), min_length=1, description="Ids of datasets.")
+    depositions: _PortalIds = Field(
+        (), min_length=1, description="Ids of depositions: every dataset in which one has a tomogram or an annotation."
+    )
+    until: IsoDate | None = Field(
+        None, description="The last day, year-month-day in UTC, on which what the source holds may have been released."
     )
     url: Url | None = Field(None, description="Another GraphQL endpoint than the portal's own.")
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> PortalSource:
+        if not self.datasets and not self.depositions:
+            hint = "such as `datasets: [10000]`"
+            raise problem("names neither datasets nor depositions", hint, Code.MISSING_KEY)
+        return self
 
 
 class CopickSource(Model):

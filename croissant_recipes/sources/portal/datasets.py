@@ -1,4 +1,4 @@
-"""Datasets of the CryoET Data Portal as a source: a layer's filters become queries, their answers artifact tables."""
+"""A part of the CryoET Data Portal as a source: a layer's filters become queries, their answers artifact tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
 from croissant_recipes.sources.portal.fetching import FetchPool
-from croissant_recipes.sources.portal.overview import Overview, authors_query, groups, survey
+from croissant_recipes.sources.portal.holdings import asked_for, find
+from croissant_recipes.sources.portal.overview import Overview, authors_query, survey
 from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, SHAPES, pickable
 from croissant_recipes.sources.portal.portal_tables import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
 from croissant_recipes.sources.portal.queries import reported
@@ -49,7 +50,7 @@ class PortalSource:
 
     Args:
         name: The source's name in the recipe.
-        spec: Its datasets and endpoint.
+        spec: What it holds, and its endpoint.
         means: What asks, and whether answers on disk are used, replaced, or all there is.
         limits, sleep: See ``Endpoint``.
         names: copick's names by object id where a copick config gives them; the source then holds no annotation of any
@@ -67,7 +68,7 @@ class PortalSource:
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.datasets = tuple(sorted(set(spec.datasets)))
+        self.spec = spec
         self.url = spec.url or PORTAL_URL
         self._workers, self._mode, self._limits, self._sleep = means.workers, means.cache, limits, sleep
         self._names = names
@@ -79,7 +80,8 @@ class PortalSource:
         """See ``Source``. Pickable objects are those of the datasets, whatever the layers read.
 
         Raises:
-            DiagnosticError: A dataset does not exist, a query stays without an answer, or one is not cached offline.
+            DiagnosticError: A dataset or deposition does not exist, a query stays without an
+                answer, or one is not cached offline.
         """
         kept = ResponseCache(default_folder())
         with self._reported(), self._endpoint(kept) as endpoint:
@@ -115,7 +117,7 @@ class PortalSource:
             rows = taken(layer, inventory.tables, runs_chosen=True)
             for name, kind in PORTAL_TYPES.items():
                 modified[name] |= kind.modified(rows[name], self._overview)
-        of = [str(Location.parse(self.url)), *self.datasets, modified]
+        of = [str(Location.parse(self.url)), *self._overview.holdings.datasets, modified]
         return identity_of(scanned, runs_chosen=True, of=of)
 
     def authors(self, artifact: str, ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -128,7 +130,7 @@ class PortalSource:
             return PORTAL_TYPES[artifact].author_lists(endpoint, ids)
 
     def _reported(self) -> AbstractContextManager[None]:
-        return reported(self._subject, self.datasets, self.url)
+        return reported(self._subject, asked_for(self.spec), self.url)
 
     def _endpoint(self, kept: ResponseCache) -> Endpoint:
         return Endpoint(self.url, kept, self._mode, self._limits, self._sleep)
@@ -150,18 +152,21 @@ class PortalSource:
         self, endpoint: Endpoint, executor: Executor, layers: Sequence[LayerSpec], progress: Progress
     ) -> Overview:
         with progress.task(f"{self.name}: what the portal has", None):
-            return survey(
+            holdings, requests = find(endpoint, executor, self.spec, self._subject)
+            found = survey(
                 endpoint,
                 executor,
-                self.datasets,
+                holdings,
+                spec=self.spec,
                 subject=self._subject,
                 names=self._names,
                 run_names={f for layer in layers if layer.run_name for f in layer.run_name.fields},
                 with_tomograms=any(layer.filters["tomograms"].take is not Take.NONE for layer in layers),
             )
+        return replace(found, requests=(*requests, *found.requests))
 
     def _plan(self, layer: LayerSpec, overview: Overview) -> LayerReading:
-        scope = run_scope(layer.filters["runs"], self.datasets, overview.runs)
+        scope = run_scope(layer.filters["runs"], overview.holdings.datasets, overview.runs)
         planned = {name: kind.plan(layer, overview) for name, kind in PORTAL_TYPES.items()} if scope.chosen else {}
         return LayerReading(layer, scope, {name: reading for name, reading in planned.items() if reading is not None})
 
@@ -179,7 +184,7 @@ class PortalSource:
         vocabulary = _vocabulary(overview)
         for artifact in PORTAL_TYPES:
             if layer.layer.filters[artifact].authors and found[artifact].empty:
-                of_type = groups(pool.ask(authors_query(artifact, self.datasets)))
+                of_type = pool.ask(authors_query(artifact, overview.holdings)).groups
                 vocabulary[f"{artifact}.authors"] = sorted(group["groupBy"]["name"] for group in of_type)
         if any(artifact in layer.readings for artifact in SHAPES):
             diagnostics += _unread_shapes(overview)
@@ -187,7 +192,7 @@ class PortalSource:
             tables=found,
             roots={ROOT: Root(Location.parse(BUCKET), base_url=BUCKET)},
             objects=pickable(overview.objects),
-            config=_project(self.datasets),
+            config=_project(overview.holdings.datasets),
             diagnostics=tuple(diagnostics),
             vocabulary=vocabulary,
             requests=tuple(pool.new_requests()),

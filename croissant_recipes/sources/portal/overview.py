@@ -17,9 +17,11 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import WHERE_TYPES
 from croissant_recipes.language.portal_schema import run_fields
+from croissant_recipes.language.source_kinds import PortalSource as PortalSpec
 from croissant_recipes.sources.base import Request
-from croissant_recipes.sources.portal.conditions import at, both
+from croissant_recipes.sources.portal.conditions import both
 from croissant_recipes.sources.portal.fetching import Rows, all_rows
+from croissant_recipes.sources.portal.holdings import Holdings, asked_for, find
 from croissant_recipes.sources.portal.portal_objects import SHAPES, PortalObject, portal_objects
 from croissant_recipes.sources.portal.queries import (
     Clause,
@@ -44,9 +46,10 @@ TOMO_TYPE_FIELDS: Selection = {
 
 @dataclass(frozen=True)
 class Overview:
-    """What the datasets hold.
+    """What a source holds.
 
     Attributes:
+        holdings: The part of the portal that it is.
         runs: Rows of the runs, by id.
         titles: Of the datasets that the portal has, by id.
         objects: By object id.
@@ -57,6 +60,7 @@ class Overview:
         requests: What was asked for it.
     """
 
+    holdings: Holdings
     runs: Sequence[Row]
     titles: Mapping[int, str]
     objects: tuple[PortalObject, ...]
@@ -90,8 +94,9 @@ def _spacing(by: Mapping[str, Any]) -> float:
 def survey(
     endpoint: Endpoint,
     executor: Executor,
-    datasets: Sequence[int],
+    holdings: Holdings,
     *,
+    spec: PortalSpec,
     subject: str,
     names: Mapping[str, str] | None = None,
     run_names: Collection[str] = (),
@@ -100,6 +105,7 @@ def survey(
     """Ask for it, all at once.
 
     Args:
+        spec: What names the datasets.
         subject: What it is asked for, as messages name it.
         names: copick's names by object id where a config gives them, and no other objects are the source's.
         run_names: Fields that run-name templates use.
@@ -108,42 +114,37 @@ def survey(
         DiagnosticError: A dataset does not exist.
         PortalError: A query stays without an answer.
     """
-    of_datasets: Clause = {"datasetId": {"_in": list(datasets)}}
-    queries = [_datasets_query(datasets), _objects_query(of_datasets), _shapes_query(of_datasets)]
+    queries = [_datasets_query(holdings.datasets), _objects_query(holdings), _shapes_query(holdings)]
     if with_tomograms:
-        queries.append(_tomograms_query(of_datasets))
+        queries.append(_tomograms_query(holdings))
     futures = [executor.submit(endpoint.ask, query) for query in queries]
     try:
-        runs = _all_runs(endpoint, of_datasets, run_names)
+        runs = _all_runs(endpoint, holdings, run_names)
         there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
     finally:
         # The executor may outlive this, and the endpoint's connections do not.
         wait(futures)
     titles = {row["id"]: row["title"] for row in there.data["rows"]}
-    if missing := [d for d in datasets if d not in titles]:
-        raise _no_datasets(subject, missing, endpoint.url)
-    found = portal_objects(groups(objects), groups(shapes))
+    if missing := [i for i, dataset in enumerate(spec.datasets) if dataset not in titles]:
+        raise DiagnosticError(*(_no_dataset(subject, spec, i, endpoint.url) for i in missing))
+    found = portal_objects(objects.groups, shapes.groups)
     return Overview(
+        holdings=holdings,
         runs=runs.rows,
         titles=titles,
         objects=found,
         names={o.identifier: o.name for o in found} if names is None else names,
         only_named=names is not None,
-        tomogram_groups=[group for answer in tomograms for group in groups(answer)],
+        tomogram_groups=[group for answer in tomograms for group in answer.groups],
         requests=(*(answer.request for answer in answers), *runs.requests),
     )
 
 
-def groups(answer: Answer) -> Sequence[Row]:
-    """The groups of an aggregate's answer."""
-    return answer.data["rows"]["aggregate"] or ()
-
-
-def _all_runs(endpoint: Endpoint, of_datasets: Clause, names: Collection[str]) -> Rows:
+def _all_runs(endpoint: Endpoint, holdings: Holdings, names: Collection[str]) -> Rows:
     wanted = {"name", "datasetId", *(run_fields()[name].graphql_name for name in names)} - {"id"}
     # Short rows, and nothing else can be asked before they are there.
     limit = 4 * endpoint.limits.page_rows
-    return all_rows(endpoint, "runs", "runs", {name: {} for name in sorted(wanted)}, of_datasets, limit=limit)
+    return all_rows(endpoint, "runs", "runs", {name: {} for name in sorted(wanted)}, holdings.runs, limit=limit)
 
 
 def _datasets_query(datasets: Sequence[int]) -> Query:
@@ -151,30 +152,31 @@ def _datasets_query(datasets: Sequence[int]) -> Query:
     return rows_query("datasets", "datasets", {"id": {}, "title": {}}, where, len(datasets) + 1)
 
 
-def _objects_query(of_datasets: Clause) -> Query:
+def _objects_query(holdings: Holdings) -> Query:
     group_by: Selection = {"objectId": {}, "objectName": {}, "annotationPublication": {}}
-    where = {"run": of_datasets}
-    return groups_query("annotated objects", "annotations", group_by, where, "count max { id lastModifiedDate }")
+    functions = "count max { id lastModifiedDate }"
+    return groups_query("annotated objects", "annotations", group_by, holdings.annotations, functions)
 
 
-def _shapes_query(of_datasets: Clause) -> Query:
+def _shapes_query(holdings: Holdings, deposition: int | None = None) -> Query:
+    of_deposition: Clause = {} if deposition is None else {"depositionId": {"_eq": deposition}}
     group_by: Selection = {"shapeType": {}, "annotation": {"objectId": {}}}
-    return groups_query("shapes of objects", "annotationShapes", group_by, at(("annotation", "run"), of_datasets))
+    where: Clause = {"annotation": both(holdings.annotations, of_deposition)}
+    return groups_query("shapes of objects", "annotationShapes", group_by, where)
 
 
-def _tomograms_query(of_datasets: Clause) -> Query:
-    where = at(("tomogramVoxelSpacing", "run"), of_datasets)
+def _tomograms_query(holdings: Holdings) -> Query:
     group_by = {**TOMO_TYPE_FIELDS, "tomogramVoxelSpacing": {"voxelSpacing": {}}}
-    return groups_query("tomogram types", "tomograms", group_by, where, "count max { lastModifiedDate }")
+    return groups_query("tomogram types", "tomograms", group_by, holdings.tomograms, "count max { lastModifiedDate }")
 
 
-def authors_query(artifact: str, datasets: Sequence[int]) -> Query:
-    """The authors of an artifact type of the datasets, with how many records each is an author of."""
-    of_datasets: Clause = {"run": {"datasetId": {"_in": list(datasets)}}}
+def authors_query(artifact: str, holdings: Holdings) -> Query:
+    """The authors of an artifact type of a source, with how many records each is an author of."""
     if artifact == "tomograms":
-        return groups_query("authors of tomograms", "tomogramAuthors", {"name": {}}, at(("tomogram",), of_datasets))
+        where: Clause = {"tomogram": both({"run": holdings.runs}, holdings.released)}
+        return groups_query("authors of tomograms", "tomogramAuthors", {"name": {}}, where)
     of_shapes = {"annotationShapes": {"shapeType": {"_in": list(SHAPES[artifact])}}}
-    where = at(("annotation",), both(of_datasets, of_shapes))
+    where = {"annotation": both(holdings.annotations, of_shapes)}
     return groups_query(f"authors of {artifact}", "annotationAuthors", {"name": {}}, where)
 
 
@@ -190,16 +192,12 @@ def _camel_case(text: str) -> str:
     return joined[:1].lower() + joined[1:]
 
 
-def _no_datasets(subject: str, missing: Sequence[int], url: str) -> DiagnosticError:
-    return DiagnosticError(
-        *(
-            Diagnostic(
-                Code.DATASET_UNKNOWN,
-                f"{subject}: the portal at {url} has no dataset {dataset}",
-                hint="https://cryoetdataportal.czscience.com lists the datasets with their ids",
-            )
-            for dataset in missing
-        )
+def _no_dataset(subject: str, spec: PortalSpec, index: int, url: str) -> Diagnostic:
+    return Diagnostic(
+        Code.DATASET_UNKNOWN,
+        f"{subject}: the portal at {url} has no dataset {spec.datasets[index]}",
+        hint="https://cryoetdataportal.czscience.com lists the datasets with their ids",
+        key=("datasets", index),
     )
 
 
@@ -227,6 +225,7 @@ class Contents:
         tomograms: By type and voxel size.
         method_types, depositions: Of annotations.
         methods_of: How the annotations of an object were made, by object id.
+        in_depositions: Shape types of the objects that the depositions asked for have, by deposition and object id.
         authors: By artifact type: ``picks``, ``segmentations``, ``tomograms``.
     """
 
@@ -237,33 +236,34 @@ class Contents:
     method_types: Counts
     depositions: Counts
     methods_of: Mapping[str, Counts]
+    in_depositions: Mapping[int, Mapping[str, Collection[str]]]
     authors: Mapping[str, Counts]
 
 
-def contents(datasets: Sequence[int], url: str | None = None, *, jobs: int = 8) -> Contents:
-    """Ask what datasets hold.
+def contents(spec: PortalSpec, *, jobs: int = 8) -> Contents:
+    """Ask what a source would hold.
 
     Args:
-        url: Another GraphQL endpoint than the portal's own.
         jobs: Requests in flight.
 
     Raises:
-        DiagnosticError: A dataset does not exist, or a query stays without an answer.
+        DiagnosticError: A dataset or deposition does not exist, or a query stays without an answer.
     """
-    url, subject = url or PORTAL_URL, "the portal"
-    wanted = tuple(dict.fromkeys(datasets))
+    url, subject = spec.url or PORTAL_URL, "the portal"
     with (
-        reported(subject, wanted, url),
+        reported(subject, asked_for(spec), url),
         Endpoint(url, ResponseCache(default_folder())) as endpoint,
         ThreadPoolExecutor(max(jobs, 1)) as executor,
     ):
-        authors = {a: executor.submit(endpoint.ask, authors_query(a, wanted)) for a in WHERE_TYPES}
-        asked = executor.submit(endpoint.ask, _methods_query(wanted))
-        overview = survey(endpoint, executor, wanted, subject=subject)
-        methods, columns = groups(asked.result()), ["tomo_type", "voxel_size"]
+        holdings, _ = find(endpoint, executor, spec, subject)
+        authors = {a: executor.submit(endpoint.ask, authors_query(a, holdings)) for a in WHERE_TYPES}
+        asked = executor.submit(endpoint.ask, _methods_query(holdings))
+        shapes = {d: executor.submit(endpoint.ask, _shapes_query(holdings, d)) for d in dict.fromkeys(spec.depositions)}
+        overview = survey(endpoint, executor, holdings, spec=spec, subject=subject)
+        methods, columns = asked.result().groups, ["tomo_type", "voxel_size"]
         tomograms = overview.tomograms.groupby(columns, as_index=False, sort=True)["count"].sum()
         return Contents(
-            titles={d: overview.titles[d] for d in wanted},
+            titles={d: overview.titles[d] for d in dict.fromkeys((*spec.datasets, *holdings.datasets))},
             runs=Counter(row["datasetId"] for row in overview.runs),
             objects=sorted(overview.objects, key=lambda o: (o.name, o.identifier)),
             tomograms=[ListedTomograms(*row) for row in tomograms.itertuples(index=False, name=None)],
@@ -273,14 +273,23 @@ def contents(datasets: Sequence[int], url: str | None = None, *, jobs: int = 8) 
                 o.identifier: _counts([m for m in methods if m["groupBy"]["objectId"] == o.identifier], "methodType")
                 for o in overview.objects
             },
-            authors={artifact: _counts(groups(answer.result()), "name") for artifact, answer in authors.items()},
+            in_depositions={d: _shapes_of_objects(answer.result()) for d, answer in shapes.items()},
+            authors={artifact: _counts(answer.result().groups, "name") for artifact, answer in authors.items()},
         )
 
 
-def _methods_query(datasets: Sequence[int]) -> Query:
-    where = {"run": {"datasetId": {"_in": list(datasets)}}}
+def _methods_query(holdings: Holdings) -> Query:
     group_by: Selection = {"objectId": {}, "methodType": {}, "deposition": {"id": {}}}
-    return groups_query("methods and depositions", "annotations", group_by, where)
+    return groups_query("methods and depositions", "annotations", group_by, holdings.annotations)
+
+
+def _shapes_of_objects(answer: Answer) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for group in answer.groups:
+        by = group["groupBy"]
+        if by["annotation"] is not None and by["shapeType"] is not None:
+            found.setdefault(by["annotation"]["objectId"], set()).add(by["shapeType"])
+    return found
 
 
 def _counts(rows: Sequence[Row], *path: str) -> Counts:

@@ -55,6 +55,10 @@ class PortalObject:
     def is_particle(self) -> bool:
         return self.count("picks") > 0
 
+    def shapes_of(self, artifact: str) -> frozenset[str]:
+        """The shape types that it has among those that become artifacts of a type."""
+        return frozenset(shape for shape in SHAPES[artifact] if self.shapes.get(shape))
+
     def count(self, artifact: str) -> int:
         """How many shapes there are that become artifacts of a type."""
         return sum(self.shapes.get(shape, 0) for shape in SHAPES[artifact])

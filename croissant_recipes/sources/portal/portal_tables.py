@@ -195,7 +195,8 @@ class Tomograms(PortalType):
             "tomogramVoxelSpacing": {"runId": {}, "voxelSpacing": {}},
             **{name: {} for name in data.exact},
         }
-        first, *others = self.by_author(chosen, selection, both(wanted, data.clause))
+        where = both(wanted, data.clause, overview.holdings.released)
+        first, *others = self.by_author(chosen, selection, where)
         return Reading(first, tuple(others), None, data.exact, int(overview.tomograms["count"].sum()))
 
     def run_of(self, row: Row) -> int:
@@ -239,7 +240,7 @@ class Annotations(PortalType):
             return None
         data = metadata(self.name, chosen.where)
         objects: Clause = {} if wanted.objects is None else {"objectId": {"_in": list(wanted.objects)}}
-        of_annotation = both(data.clause, objects)
+        of_annotation = both(data.clause, objects, overview.holdings.released)
         fields = layer.template_fields
         selection, of_file = self._selection(fields, data.exact), self._of_file(wanted, of_annotation)
         first, *others = self.by_author(chosen, selection, of_file)

@@ -27,6 +27,7 @@ _TYPES = {
     "annotations": "Annotation",
     "annotationShapes": "AnnotationShape",
     "datasets": "Dataset",
+    "depositions": "Deposition",
 }
 
 
@@ -102,11 +103,12 @@ class FailedTry(Exception):  # noqa: N818 - one try that failed is no error yet
 
 
 @contextmanager
-def reported(subject: str, datasets: Sequence[int], url: str) -> Iterator[None]:
+def reported(subject: str, asked_for: str, url: str) -> Iterator[None]:
     """Turns a query without an answer into the diagnostic that names it.
 
     Args:
-        subject: What the datasets are read for, as messages name it.
+        subject: What the portal is read for, as messages name it.
+        asked_for: What of it, as messages name it.
 
     Raises:
         DiagnosticError: ``UNREACHABLE``, or ``CACHE`` where only cached answers are allowed.
@@ -114,7 +116,7 @@ def reported(subject: str, datasets: Sequence[int], url: str) -> Iterator[None]:
     try:
         yield
     except PortalError as error:
-        where = f"{subject}, {numbers('dataset', datasets)}"
+        where = f"{subject}, {asked_for}"
         if isinstance(error, NotCachedError):
             message = f"{where}: no cached answer for the query of {error.query.what}"
             raise DiagnosticError(Diagnostic(Code.CACHE, message, hint="run it once without --offline")) from error

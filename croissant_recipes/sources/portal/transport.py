@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from croissant_recipes.options import CacheMode
 from croissant_recipes.sources.base import Request
-from croissant_recipes.sources.portal.queries import FailedTry, NotCachedError, PortalError, Query
+from croissant_recipes.sources.portal.queries import FailedTry, NotCachedError, PortalError, Query, Row
 from croissant_recipes.sources.portal.response_cache import TTL_SECONDS, ResponseCache, request_key
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ class Answer:
 
     data: Mapping[str, Any]
     request: Request
+
+    @property
+    def groups(self) -> Sequence[Row]:
+        """The groups of an aggregate."""
+        return self.data["rows"]["aggregate"] or ()
 
 
 class Endpoint:
