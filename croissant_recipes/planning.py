@@ -85,7 +85,7 @@ class _Session:
         self.workers = workers
         self.progress = progress
         self.sources: dict[SourceKey, Source] = {}
-        self.inventories: dict[tuple[Path, int], Inventory] = {}
+        self.inventories: dict[tuple[Path, int, str], Inventory] = {}
         self.failed: dict[SourceKey, tuple[Diagnostic, ...]] = {}
         self.facts: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
 
@@ -105,22 +105,23 @@ class _Session:
         ]
 
     def _scan(self, recipes: Sequence[CheckedRecipe]) -> None:
-        wanted: dict[SourceKey, list[tuple[CheckedRecipe, LayerSpec]]] = {}
+        wanted: dict[SourceKey, list[tuple[CheckedRecipe, LayerSpec, str]]] = {}
         for checked in recipes:
             for spec in checked.layers:
-                wanted.setdefault(_key(checked, spec.source), []).append((checked, spec))
+                for name in spec.sources:
+                    wanted.setdefault(_key(checked, name), []).append((checked, spec, name))
         for key, users in wanted.items():
-            checked, spec = users[0]
+            checked, _, name = users[0]
             try:
                 means = Means(checked.folder, self.workers, self.options.cache)
-                source = open_source(spec.source, checked.recipe.sources[spec.source], means)
-                scanned = source.scan([layer for _, layer in users], self.progress)
+                source = open_source(name, checked.recipe.sources[name], means)
+                scanned = source.scan([layer for _, layer, _ in users], self.progress)
             except DiagnosticError as error:
                 self.failed[key] = error.diagnostics
                 continue
             self.sources[key] = source
-            for (owner, layer), inventory in zip(users, scanned, strict=True):
-                self.inventories[owner.path, layer.index] = self._with_sizes(key, layer, inventory)
+            for (owner, layer, name), inventory in zip(users, scanned, strict=True):
+                self.inventories[owner.path, layer.index, name] = self._with_sizes(key, layer, inventory)
 
     def _with_sizes(self, key: SourceKey, layer: LayerSpec, inventory: Inventory) -> Inventory:
         """With the voxel sizes of picks where a template names them, which only the files say."""
@@ -156,7 +157,8 @@ class _Session:
             failures += [replace(d, span=d.span or checked.document.value_span("base")) for d in error.diagnostics]
         if failures:
             raise DiagnosticError(*failures)
-        return planner.resolve(checked, [self.inventories[checked.path, s.index] for s in checked.layers], base)
+        held = [[self.inventories[checked.path, s.index, name] for name in s.sources] for s in checked.layers]
+        return planner.resolve(checked, held, base)
 
     def _base(self, checked: CheckedRecipe) -> Base | None:
         if checked.recipe.base is None:
@@ -243,7 +245,8 @@ class _Session:
     def _identities(self, checked: CheckedRecipe, resolution: Resolution) -> dict[str, str]:
         layers: dict[str, list[LayerSpec]] = {}
         for spec in checked.layers:
-            layers.setdefault(spec.source, []).append(spec)
+            for name in spec.sources:
+                layers.setdefault(name, []).append(spec)
         return {
             name: self.sources[_key(checked, name)].identity(taken, list(resolution.files.get(name, ())))
             for name, taken in layers.items()

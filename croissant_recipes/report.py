@@ -41,7 +41,7 @@ class LayerReport:
     Attributes:
         number: As messages name it, from 1.
         label: ``layer 2 (append lab)``.
-        operation, source: As the recipe has them.
+        operation, sources: As the recipe has them.
         selectors, renames, run_names, collisions: See ``LayerRows``.
         adds: How many rows it brought that were not there before, by artifact type.
         replaces: The rows of earlier layers that it replaced.
@@ -52,7 +52,7 @@ class LayerReport:
     number: int
     label: str
     operation: str
-    source: str
+    sources: tuple[str, ...]
     selectors: tuple[SelectorReport, ...]
     renames: tuple[RenameReport, ...]
     run_names: Mapping[str, str]
@@ -196,13 +196,13 @@ def _layer(layer: LayerRows, resolution: Resolution, replacements: tuple[Replace
         number,
         layer.spec.label,
         layer.spec.operation,
-        layer.spec.source,
+        layer.spec.sources,
         layer.selectors,
         layer.renames,
-        dict(layer.run_names or {}),
+        dict(layer.run_names),
         layer.collisions,
         resolution.merged.added[number],
         tuple(r for r in replacements if r.later == number),
         {r.artifact: len(r.keys) for r in replacements if r.earlier == number},
-        layer.inventory.requests,
+        tuple(request for part in layer.stock.parts for request in part.requests),
     )

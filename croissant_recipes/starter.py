@@ -57,7 +57,7 @@ def from_portal(spec: PortalSource) -> tuple[str, tuple[Diagnostic, ...]]:
 
 
 def _everything(source: str) -> LayerSpec:
-    return LayerSpec(0, "export", source, {a: TypeFilter(a, Take.ALL) for a in ARTIFACT_TYPES})
+    return LayerSpec(0, "export", (source,), {a: TypeFilter(a, Take.ALL) for a in ARTIFACT_TYPES})
 
 
 def _slug(name: str) -> str:

@@ -8,7 +8,8 @@ of segmentation share one, told apart by ``segmentation_type``. Where an artifac
 inventory's roots, or ``""`` for an absolute ``path``) and ``path``. Columns past the declared ones may follow.
 
 Once a layer takes rows, they carry their *lineage*, the columns ``LINEAGE``: the number of the layer (0 for a base),
-the position of the row in the table that its source gave, where it still has the names and ids of the source, and the
+the position of the source among those of the layer, the position of the row in the table that its source gave (of
+several sources, in their tables one after the other), where it still has the names and ids of the source, and the
 selector that took it (its position in the layer's filter, -1 where the filter takes all).
 
 A *record table* is what a Croissant holds: one per record set, with exactly the columns of ``RECORD_SETS``.
@@ -28,7 +29,7 @@ import pyarrow.compute as pc
 
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
-LINEAGE = ("layer", "row", "selector")
+LINEAGE = ("layer", "source", "row", "selector")
 """Where a row comes from; integers. Record tables do not have them."""
 
 Codes = npt.NDArray[np.int64]
@@ -93,6 +94,26 @@ def concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of tables of one kind, one after the other."""
     filled = [t for t in tables if len(t)] or list(tables[:1])
     return _from_zero(filled[0]) if len(filled) == 1 else pd.concat(filled, ignore_index=True)
+
+
+def stack(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of tables that may have different columns past the declared ones, one after the other. What a table has
+    not is nothing in it: an empty text, NaN, ``False``, 0, or ``None`` among values of any kind."""
+    filled = [t for t in tables if len(t)]
+    columns = {c: dtype for t in reversed(filled) for c, dtype in t.dtypes.items()}
+    if len(filled) < _TWO:
+        return concat(filled or tables)
+    names = dict.fromkeys(c for t in filled for c in t.columns)
+    return pd.concat([_with_columns(t, {n: columns[n] for n in names}) for t in filled], ignore_index=True)
+
+
+def _with_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    missing = {
+        name: pd.Series([_NOTHING.get(str(kind), 0 if kind.kind in "iu" else None)] * len(table), table.index, kind)
+        for name, kind in columns.items()
+        if name not in table
+    }
+    return table.assign(**missing)[list(columns)] if missing or list(table.columns) != list(columns) else table
 
 
 # Keys. A key is the values of some columns of a row. A missing value is a value like any other: it equals itself.

@@ -89,7 +89,9 @@ def as_layers(*of_layers: Mapping[str, pd.DataFrame]) -> list[LayerRows]:
     """Layers that take all of some artifact tables, numbered from 0; types that are not given have no rows."""
     everything = {artifact: TypeFilter(artifact, Take.ALL) for artifact in ARTIFACTS}
     return [
-        layers.apply(LayerSpec(i - 1, "append", "lab", everything), Inventory(tables=empty_tables() | given, roots={}))
+        layers.apply(
+            LayerSpec(i - 1, "append", ("lab",), everything), [Inventory(tables=empty_tables() | given, roots={})]
+        )
         for i, given in enumerate(of_layers)
     ]
 
@@ -101,12 +103,13 @@ def obj(name: str, label: int | None = 1, **given: Any) -> dict[str, Any]:
 
 def plan(
     checked: CheckedRecipe,
-    *inventories: Inventory,
+    *inventories: Inventory | Sequence[Inventory],
     base: Base | None = None,
     facts: Mapping[str, Mapping[tuple[str, str], FileFacts]] | None = None,
 ) -> Plan:
-    """The plan of a recipe, built below ``/out``."""
-    settled = planner.settle(planner.resolve(checked, inventories, base), facts or {}, {})
+    """The plan of a recipe, built below ``/out``, from what the source of each layer holds, or each of its sources."""
+    held = [[found] if isinstance(found, Inventory) else found for found in inventories]
+    settled = planner.settle(planner.resolve(checked, held, base), facts or {}, {})
     manifest = base.inventory.manifest if base else None
     found = planner.finish(settled, Target(checked.outputs[0], "/out", manifest=manifest))
     return replace(

@@ -30,7 +30,7 @@ def layer(
     filters["runs"] = TypeFilter("runs", take, select=selectors(runs), exclude=selectors(exclude_runs))
     if picks:
         filters["picks"] = TypeFilter("picks", Take.SELECTED, select=selectors(picks, "picks"))
-    return LayerSpec(0, "export", "lab", filters)
+    return LayerSpec(0, "export", ("lab",), filters)
 
 
 def keys(inventory: Inventory) -> dict[str, set[tuple[object, ...]]]:

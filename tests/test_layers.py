@@ -392,3 +392,75 @@ def test_multilabel_segmentations_are_flagged(tmp_path: Path) -> None:
         (True, "segmentations/TS_1/10.0/alice/1/membrane/multilabel"),
     ]
     assert len(rows(found, "instance_segmentations")) == len(rows(found, "panoptic_segmentations")) == 1
+
+
+# Several sources
+
+
+def of_two(folder: Path, layer: str, one: Inventory, two: Inventory) -> Plan:
+    """The plan of a recipe with one layer of two sources."""
+    return plan(recipe(folder, f"layers:\n  - {{export: [lab, other]{layer and ', '}{layer}}}\n"), (one, two))
+
+
+def of_user(user: str, *runs: str, sort: str = "ribosome") -> Inventory:
+    return inventory(picks=artifacts("picks", *((r, user, "1", sort) for r in runs)), objects=[obj(sort)])
+
+
+def test_a_run_of_two_sources_is_one_run_and_rows_know_their_source(tmp_path: Path) -> None:
+    found = of_two(tmp_path, "picks: ['*:alice', '*:bob']", of_user("alice", "TS_1", "TS_2"), of_user("bob", "TS_2"))
+    assert not found.diagnostics
+    assert rows(found, "runs", "name") == [("TS_1",), ("TS_2",)]
+    picks = found.artifacts["picks"]
+    known = picks[["run", "user_id", "layer", "source", "row"]].itertuples(index=False, name=None)
+    assert list(known) == [("TS_1", "alice", 1, 0, 0), ("TS_2", "alice", 1, 0, 1), ("TS_2", "bob", 1, 1, 2)]
+    assert found.resolution.merged.added[1]["runs"] == 2
+
+
+def test_a_selector_that_is_in_no_source_is_one_error_with_the_names_of_all(tmp_path: Path) -> None:
+    found = of_two(tmp_path, "picks: [ribosme, vlq]", of_user("alice", "TS_1"), of_user("bob", "TS_1", sort="vlp"))
+    assert [(d.message, d.hint) for d in with_code(found.diagnostics, Code.NO_MATCH)] == [
+        ("'ribosme' matches no picks in the runs of sources 'lab' and 'other'", "did you mean 'ribosome:alice/1'?"),
+        ("'vlq' matches no picks in the runs of sources 'lab' and 'other'", "did you mean 'vlp:bob/1'?"),
+    ]
+
+
+def test_rows_of_two_sources_with_one_key_collide_and_say_where_they_are_from(tmp_path: Path) -> None:
+    found = of_two(tmp_path, "picks: all", of_user("alice", "TS_1"), of_user("alice", "TS_1"))
+    (told,) = with_code(found.diagnostics, Code.COLLISION)
+    assert told.message == "layer 1 (export lab and other): one key has more than one row in picks"
+    assert told.notes == (
+        "run 'TS_1', user_id 'alice', session_id '1', object_name 'ribosome' is the key of:",
+        "  - source 'lab', path 'picks/TS_1/alice/1/ribosome'",
+        "  - source 'other', path 'picks/TS_1/alice/1/ribosome'",
+    )
+    assert told.hint == (
+        "choose with `on_collision: first` or `on_collision: last`; "
+        "or give each source a layer, where the later one counts"
+    )
+
+
+@pytest.mark.parametrize(("policy", "url"), [("first", "z"), ("last", "a")])
+def test_first_and_last_go_by_the_order_of_the_sources_first(tmp_path: Path, policy: str, url: str) -> None:
+    key = ("TS_1", "alice", "1", "ribosome")
+    one, two = (inventory(picks=artifacts("picks", key).assign(path=path)) for path in ("z", "a"))
+    found = of_two(tmp_path, f"on_collision: {policy}", one, two)
+    assert not with_code(found.diagnostics, Code.COLLISION)
+    assert rows(found, "picks", "url")[0][0].endswith(url)
+
+
+def test_runs_are_taken_of_each_source_by_what_that_calls_them(tmp_path: Path) -> None:
+    """The portal's name of a run is no other source's."""
+    one = of_user("alice", "1001")
+    one = replace(one, tables={**one.tables, "runs": one.tables["runs"].assign(run_alias="TS_1", portal_run_id="1001")})
+    found = of_two(tmp_path, "runs: TS_1", one, of_user("bob", "TS_1", "1001"))
+    assert rows(found, "picks", "run", "user_id") == [("1001", "alice"), ("TS_1", "bob")]
+
+
+def test_an_object_that_two_sources_define_differently_is_that_of_the_first(tmp_path: Path) -> None:
+    one, two = (inventory(objects=[obj("ribosome", radius=radius)]) for radius in (100.0, 200.0))
+    found = of_two(tmp_path, "", one, two)
+    (told,) = with_code(found.diagnostics, Code.OBJECT_DRIFT)
+    assert told.message == (
+        "object 'ribosome' of layer 1 (export other) differs in radius; the entry of layer 1 (export lab) is kept"
+    )
+    assert [o["radius"] for o in found.content.config["pickable_objects"]] == [100.0]

@@ -93,7 +93,8 @@ def files_of(result: Planned) -> Files:
 
 def requests_of(result: Planned) -> list[Request]:
     assert result.plan is not None
-    return [request for layer in result.plan.resolution.layers.values() for request in layer.inventory.requests]
+    layers = result.plan.resolution.layers.values()
+    return [request for layer in layers for part in layer.stock.parts for request in part.requests]
 
 
 def in_another_order(tables: Tables, seed: int) -> Tables:

@@ -215,7 +215,7 @@ def test_a_query_that_keeps_failing_is_cut(expected: Files, tmp_path: Path) -> N
     assert result.ok
     assert len(failed) == 12
     assert result.plan is not None
-    asked = [r.what for layer in result.plan.resolution.layers.values() for r in layer.inventory.requests]
+    asked = [r.what for layer in result.plan.resolution.layers.values() for r in layer.stock.parts[0].requests]
     assert any(what.startswith("picks") and "all runs" not in what for what in asked)
     assert built_files(tmp_path / "out") == expected
 

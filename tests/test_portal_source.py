@@ -379,7 +379,7 @@ def test_generated_filters_give_what_copick_exports(
     checked = specs(tmp_path, *(layer for layer, _ in cases))
     scanned = source(server, limits=Limits(page_rows=page_rows)).scan(checked, Silent())
     for (layer, arguments), spec, inventory in zip(cases, checked, scanned, strict=True):
-        ours = layers.apply(spec, inventory)
+        ours = layers.apply(spec, [inventory])
         theirs = copick.export(**arguments)
         for artifact, columns in COLUMNS.items():
             expected = copick_rows(_first_of_each_key(theirs, artifact), artifact, columns)

@@ -41,7 +41,7 @@ def project(location: str, **roots: Root) -> Inventory:
 
 
 def planned(checked: CheckedRecipe, *inventories: Inventory, root: str = "/out", base_url: str | None = None) -> Plan:
-    settled = planner.settle(planner.resolve(checked, inventories, None), {}, {})
+    settled = planner.settle(planner.resolve(checked, [[found] for found in inventories], None), {}, {})
     return planner.finish(settled, Target(checked.outputs[0], root, base_url))
 
 

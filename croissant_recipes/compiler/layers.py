@@ -16,7 +16,8 @@ from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import collisions, naming
 from croissant_recipes.compiler.collisions import Collision
-from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, list_instead, nearest
+from croissant_recipes.compiler.stock import Stock, known
+from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, list_instead, listing, nearest
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.language.templates import Template
@@ -59,7 +60,7 @@ class Fate(IntEnum):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a layer makes of each row that its source has of one type, in the order of the source's table.
+    """What a layer makes of each row that its sources have of one type, in the order of their tables.
 
     Attributes:
         fates: ``Fate`` of each row.
@@ -82,9 +83,10 @@ class LayerRows:
 
     Attributes:
         spec: The layer.
-        inventory: What its source holds.
-        tables: One artifact table per type with its lineage, no two rows of one key.
-        choices: By type, what became of every row of the source: a row that is not taken is not forgotten.
+        stock: What its sources hold.
+        tables: One artifact table per type with its lineage, no two rows of one key; but a run has a row for each
+            source that has it.
+        choices: By type, what became of every row of the sources: a row that is not taken is not forgotten.
         selectors, renames: What each did.
         collisions: Rows that ended up with one key.
         run_names: New run names by old, where they differ.
@@ -94,28 +96,38 @@ class LayerRows:
     """
 
     spec: LayerSpec
-    inventory: Inventory
+    stock: Stock
     tables: Mapping[str, pd.DataFrame]
     choices: Mapping[str, Choice]
     selectors: tuple[SelectorReport, ...] = ()
     renames: tuple[RenameReport, ...] = ()
     collisions: tuple[Collision, ...] = ()
-    run_names: Mapping[str, str] | None = None
+    run_names: Mapping[str, str] = field(default_factory=dict)
     object_names: Mapping[str, str] = field(default_factory=dict)
     runs_amiss: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @cached_property
-    def other_runs(self) -> frozenset[str]:
-        """What the source calls the runs that it has and the layer does not take."""
-        known = self.inventory.vocabulary.get("runs") or self.inventory.table("runs")["name"]
-        rows = self.inventory.table("runs").iloc[self.tables["runs"]["row"]]
-        return frozenset(known).difference(*(rows[c] for c in ("name", "run_alias") if c in rows))
+    def other_runs(self) -> Mapping[str, frozenset[str]]:
+        """What each source calls the runs that it has and the layer does not take of it."""
+        taken, runs = self.tables["runs"], self.stock.table("runs")
+        found = {}
+        for position, (source, part) in enumerate(self.sources):
+            of_source = runs.iloc[taken["row"][taken["source"] == position]]
+            names = (of_source[c] for c in ("name", "run_alias") if c in runs)
+            found[source] = frozenset(known(part, "runs")).difference(*names)
+        return found
+
+    @property
+    def sources(self) -> Iterator[tuple[str, Inventory]]:
+        """The names of its sources, and what each holds."""
+        return zip(self.spec.sources, self.stock.parts, strict=True)
 
 
-def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
-    """Select, name and rename the artifacts that a layer takes from what its source holds."""
-    worker = _Layer(spec, inventory)
+def apply(spec: LayerSpec, inventories: Sequence[Inventory]) -> LayerRows:
+    """Select, name and rename the artifacts that a layer takes from what its sources hold, in the order in which it
+    names them."""
+    worker = _Layer(spec, Stock.of(inventories))
     worker.select_runs()
     for artifact in ARTIFACT_TYPES[1:]:
         worker.select(artifact)
@@ -125,7 +137,7 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
     worker.name_runs()
     worker.resolve_collisions()
     return replace(
-        LayerRows(spec, inventory, worker.tables, worker.choices),
+        LayerRows(spec, worker.stock, worker.tables, worker.choices),
         selectors=tuple(worker.selectors),
         renames=tuple(worker.renames),
         collisions=tuple(worker.collisions),
@@ -137,25 +149,25 @@ def apply(spec: LayerSpec, inventory: Inventory) -> LayerRows:
 
 
 class _Layer:
-    def __init__(self, spec: LayerSpec, inventory: Inventory) -> None:
+    def __init__(self, spec: LayerSpec, stock: Stock) -> None:
         self.spec = spec
-        self.inventory = inventory
+        self.stock = stock
         self.tables: dict[str, pd.DataFrame] = {}
         self.choices: dict[str, Choice] = {}
         self.selectors: list[SelectorReport] = []
         self.renames: list[RenameReport] = []
         self.collisions: list[Collision] = []
-        self.run_names: Mapping[str, str] = {}
+        self.run_names: dict[str, str] = {}
         self.object_names: Mapping[str, str] = {}
         self.made: dict[tuple[str, str], pd.Series] = {}
         """What templates make of a column of an artifact type."""
         self.runs_amiss = False
-        self.found: list[Diagnostic] = list(inventory.diagnostics)
+        self.found: list[Diagnostic] = [d for part in stock.parts for d in part.diagnostics]
 
     # Selecting
 
     def select_runs(self) -> None:
-        runs = self.inventory.table("runs")
+        runs = self.stock.table("runs")
         answers = [runs]
         if "run_alias" in runs:
             answers.append(runs.assign(name=runs["run_alias"]))
@@ -164,11 +176,8 @@ class _Layer:
         self.runs_amiss = len(self.found) > told
 
     def select(self, artifact: str) -> None:
-        table, chosen = self.inventory.table(artifact), self.spec.filters[artifact]
-        there = np.ones(len(table), dtype=bool)
-        kept = self.tables["runs"]["name"]
-        if ARTIFACTS[artifact].of_run and len(kept) < len(self.inventory.table("runs")):
-            there = table["run"].isin(set(kept)).to_numpy()
+        table, chosen = self.stock.table(artifact), self.spec.filters[artifact]
+        there = self._in_runs(artifact, table)
         choice = Choice.of(len(table), Fate.RUN_LEFT_OUT)
         found = self._choice(chosen, [table[there]])
         choice.fates[there], choice.selectors[there] = found.fates, found.selectors
@@ -176,11 +185,23 @@ class _Layer:
         if (chosen.where or chosen.authors) and not there.any() and not self.spec.allow_empty:
             self._nothing_there(chosen)
 
+    def _in_runs(self, artifact: str, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which rows are of runs that the layer takes of their source."""
+        there, kept = np.ones(len(table), dtype=bool), self.tables["runs"]
+        if ARTIFACTS[artifact].of_run and len(kept) < len(self.stock.table("runs")):
+            for source, rows in enumerate(self.stock.slices(artifact)):
+                names = kept["name"][kept["source"] == source]
+                there[rows] = table["run"].iloc[rows].isin(set(names)).to_numpy()
+        return there
+
     def _take(self, artifact: str, table: pd.DataFrame, choice: Choice) -> None:
         rows = np.flatnonzero(choice.fates == Fate.TAKEN)
         self.choices[artifact] = choice
         self.tables[artifact] = tables.take(table, rows).assign(
-            layer=np.int16(self.spec.number), row=rows, selector=choice.selectors[rows]
+            layer=np.int16(self.spec.number),
+            source=self.stock.sources(artifact)[rows],
+            row=rows,
+            selector=choice.selectors[rows],
         )
 
     def _choice(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> Choice:
@@ -212,46 +233,43 @@ class _Layer:
             self.selectors.append(SelectorReport(chosen.artifact, placed.text, role, matched))
             # Where `where` or `authors` leave nothing, that is what is reported, not each selector over nothing.
             if not matched and not self.spec.allow_empty and (len(first) or not (chosen.where or chosen.authors)):
-                self._no_match(placed, chosen, answers)
+                self._no_match(placed, chosen, answers[0])
             first[one & (first < 0)] = position
         return first
 
-    def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> None:
-        known = self._known(chosen, answers)
-        ruled_out = self._ruled_out(placed, chosen, answers[0])
-        if self.runs_amiss and (ruled_out or not known):
+    def _no_match(self, placed: PlacedSelector, chosen: TypeFilter, kept: pd.DataFrame) -> None:
+        there = self.stock.known(chosen.artifact)
+        ruled_out = self._ruled_out(placed, chosen, kept)
+        if self.runs_amiss and (ruled_out or not there):
             # It may well be in the runs that the layer means, and those are reported.
             return
-        hint = ruled_out or _several(placed, known) or _nearest_selectors(placed, known)
+        hint = ruled_out or _several(placed, there) or _nearest_selectors(placed, there)
         self.found.append(
             Diagnostic(
                 Code.NO_MATCH,
                 f"{placed.text!r} matches no {ARTIFACTS[chosen.artifact].one} in {self._searched(chosen.artifact)}",
                 span=placed.span,
-                hint=hint or f"it has no {chosen.artifact} at all",
+                hint=hint or f"{'it has' if self._alone else 'they have'} no {chosen.artifact} at all",
             )
         )
 
     def _searched(self, artifact: str) -> str:
-        source = f"source {self.spec.source!r}"
         if not ARTIFACTS[artifact].of_run:
-            return source
-        return f"the {'chosen ' * self._chooses_runs(artifact)}runs of {source}"
+            return self._named
+        return f"the {'chosen ' * self._chooses_runs(artifact)}runs of {self._named}"
+
+    @property
+    def _alone(self) -> bool:
+        return len(self.spec.sources) == 1
+
+    @property
+    def _named(self) -> str:
+        """Its source, or sources, as messages name them."""
+        return f"source{'' if self._alone else 's'} {listing(self.spec.sources)}"
 
     def _chooses_runs(self, artifact: str) -> bool:
         chosen = self.spec.filters["runs"]
         return ARTIFACTS[artifact].of_run and (chosen.take is not Take.ALL or bool(chosen.exclude))
-
-    def _known(self, chosen: TypeFilter, answers: Sequence[pd.DataFrame]) -> list[str]:
-        """What the source has of a type, as far as it listed it, by names that selectors use."""
-        # A portal source leaves out of its tables what no selector asks for, and any source runs that no layer takes.
-        known = list(self.inventory.vocabulary.get(chosen.artifact, ()))
-        if not known:
-            tables = answers if chosen.artifact == "runs" else [self.inventory.table(chosen.artifact)]
-            known = [name for table in tables for name in matching.names(chosen.artifact, table)]
-        if not known and ARTIFACTS[chosen.artifact].object_column:
-            known = [str(o["name"]) for o in self.inventory.objects]
-        return known
 
     def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, kept: pd.DataFrame) -> str | None:
         """A hint for a selector of something that is there, but of which the layer's other conditions leave nothing."""
@@ -264,12 +282,10 @@ class _Layer:
         column = ARTIFACTS[artifact].selected_by[0]
         asked = next((pattern for name, pattern in placed.selector.parts if name == column), None)
         name = _head(placed.text)
-        if not matching.match(placed.selector, self.inventory.table(artifact)).any():
+        if not matching.match(placed.selector, self.stock.table(artifact)).any():
             if asked is None or matching.match_texts(asked, list(kept[column].unique())).any():
                 return None
-            named = [str(o["name"]) for o in self.inventory.objects] if ARTIFACTS[artifact].object_column else []
-            listed = self.inventory.vocabulary.get(artifact, named)
-            if not any(_answers(placed, column, text) for text in listed):
+            if not any(_answers(placed, column, text) for text in self.stock.listed(artifact)):
                 return None
         if conditions == ["runs"]:
             return f"the runs that the layer takes have no {ARTIFACTS[artifact].many} of {name!r}"
@@ -277,31 +293,31 @@ class _Layer:
 
     def _nothing_there(self, chosen: TypeFilter) -> None:
         """No row satisfies ``where`` and ``authors``: say which part is to blame where that can be told."""
-        known = self.inventory.vocabulary.get(f"{chosen.artifact}.authors", ())
-        nothing = f"no {ARTIFACTS[chosen.artifact].one} of source {self.spec.source!r} has"
+        names = self.stock.vocabulary(f"{chosen.artifact}.authors")
+        nothing = f"no {ARTIFACTS[chosen.artifact].one} of {self._named} has"
         for author, span in zip(chosen.authors, chosen.author_spans, strict=True):
-            if known and author not in known:
-                hint = list_instead(author, known.__contains__) or did_you_mean(author, known)
+            if names and author not in names:
+                hint = list_instead(author, names.__contains__) or did_you_mean(author, names)
                 self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} the author {author!r}", span=span, hint=hint))
                 return
         misspelt = [placed for placed in chosen.select if not self._is_named(placed, chosen.artifact)]
         for placed in misspelt:
-            self._no_match(placed, chosen, [self.inventory.table(chosen.artifact)])
+            self._no_match(placed, chosen, self.stock.table(chosen.artifact))
         if misspelt or self.runs_amiss:
             return
         if chosen.select:
             of = joined([repr(placed.text) for placed in chosen.select[:_SHOWN]])
-            nothing = f"no {ARTIFACTS[chosen.artifact].one} {of} of source {self.spec.source!r} has"
+            nothing = f"no {ARTIFACTS[chosen.artifact].one} {of} of {self._named} has"
         conditions = [f"{k}: {v}" for k, v in chosen.where.items()] + [f"author {a!r}" for a in chosen.authors]
         where = next(iter([*chosen.where_spans.values(), *chosen.author_spans]), chosen.span)
-        there = self.inventory.vocabulary.get(chosen.artifact, ())
+        there = self.stock.vocabulary(chosen.artifact)
         hint = did_you_mean("", there) or "or say `allow_empty: true` if that is meant"
         self.found.append(Diagnostic(Code.NO_MATCH, f"{nothing} {joined(conditions)}", span=where, hint=hint))
 
     def _is_named(self, placed: PlacedSelector, artifact: str) -> bool:
-        """Whether the source has something of the name that a selector begins with, as far as it says."""
-        known = self.inventory.vocabulary.get(artifact, ())
-        return not known or any(_answers(placed, ARTIFACTS[artifact].selected_by[0], name) for name in known)
+        """Whether a source has something of the name that a selector begins with, as far as they say."""
+        names = self.stock.vocabulary(artifact)
+        return not names or any(_answers(placed, ARTIFACTS[artifact].selected_by[0], name) for name in names)
 
     # Naming
 
@@ -319,13 +335,14 @@ class _Layer:
 
     def _check_fields(self, template: Template) -> None:
         """Fields of the portal where a source turns out to be none of it, which a config on the web can."""
-        if "portal_dataset_id" in self.inventory.table("runs"):
-            return
-        columns = {c for a, described in ARTIFACTS.items() if described.in_portal for c in self.inventory.table(a)}
-        for name in sorted(template.fields - columns - naming.FIELDS):
-            message = f"source {self.spec.source!r} has no field {name!r}, which {template.text!r} names"
-            hint = did_you_mean(name, naming.FIELDS)
-            self.found.append(Diagnostic(Code.TEMPLATE_FIELD, message, span=self.spec.span, hint=hint))
+        for source, part in zip(self.spec.sources, self.stock.parts, strict=True):
+            if "portal_dataset_id" in part.table("runs"):
+                continue
+            columns = {c for a, described in ARTIFACTS.items() if described.in_portal for c in part.table(a)}
+            for name in sorted(template.fields - columns - naming.FIELDS):
+                message = f"source {source!r} has no field {name!r}, which {template.text!r} names"
+                hint = did_you_mean(name, naming.FIELDS)
+                self.found.append(Diagnostic(Code.TEMPLATE_FIELD, message, span=self.spec.span, hint=hint))
 
     def _templates(self) -> dict[str, Template]:
         """The templates by the rename map that comes after each."""
@@ -335,13 +352,17 @@ class _Layer:
     def name_runs(self) -> None:
         if self.spec.run_name is None or not len(self.tables["runs"]):
             return
-        names, problems = naming.run_names(self.tables["runs"], self.spec.run_name, self.spec.span)
-        self.found += problems
-        self.run_names = {old: new for old, new in names.items() if old != new}
+        runs, names = self.tables["runs"], {}
+        for source in range(len(self.stock.parts)):
+            of_source = runs[runs["source"] == source]
+            names[source], problems = naming.run_names(of_source, self.spec.run_name, self.spec.span)
+            self.found += problems
+            self.run_names |= {old: new for old, new in names[source].items() if old != new}
         for artifact, table in self.tables.items():
             column = "name" if artifact == "runs" else "run"
             if artifact == "runs" or ARTIFACTS[artifact].of_run:
-                self.tables[artifact] = table.assign(**{column: naming.mapped(table[column], names)})
+                new = [naming.mapped(table[column][table["source"] == s], of_source) for s, of_source in names.items()]
+                self.tables[artifact] = table.assign(**{column: new[0] if self._alone else pd.concat(new)})
 
     def rename(self, kind: str) -> None:
         """Give what one rename map reaches its new names, those that templates made first."""
@@ -373,7 +394,7 @@ class _Layer:
             return
         what, template = RENAME_MAPS[kind], self._templates().get(kind)
         if template is None:
-            message = f"{name.old!r} names no {what} in source {self.spec.source!r}"
+            message = f"{name.old!r} names no {what} in {self._named}"
             hint = did_you_mean(name.old, there)
         else:
             message = f"{name.old!r} is no {what} that the template {template.text!r} gives"
@@ -387,10 +408,10 @@ class _Layer:
         if kind in self._templates():
             places = [(a, c) for a, c in _reached(kind) if len(self.tables[a])]
             return {str(v) for a, c in places for v in self.made.get((a, c), self.tables[a][c]).unique()}
-        there = {str(v) for artifact, column in _reached(kind) for v in self.inventory.table(artifact)[column].unique()}
+        there = {str(v) for artifact, column in _reached(kind) for v in self.stock.table(artifact)[column].unique()}
         if kind == "objects":
-            there |= {str(o["name"]) for o in self.inventory.objects}
-        return there | set(self.inventory.vocabulary.get(kind, ()))
+            there |= {str(o["name"]) for o in self.stock.objects}
+        return there | set(self.stock.vocabulary(kind))
 
     # Collisions
 

@@ -16,9 +16,9 @@ from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 
 def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -> dict[str, pd.DataFrame]:
-    """For every row of each record set that has any: ``layer``, ``selector`` (missing where the layer takes all), and
-    for each key column that a rename or a template changed ``source_<column>``, what the source calls it (empty where
-    the same).
+    """For every row of each record set that has any: ``layer``, where any layer has several the position of its
+    ``source``, ``selector`` (missing where the layer takes all), and for each key column that a rename or a template
+    changed ``source_<column>``, what the source calls it (empty where the same).
 
     Args:
         rows: Rows with their lineage, see ``records``.
@@ -31,6 +31,9 @@ def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -
             continue
         selector = table["selector"].astype("Int16")
         columns: dict[str, Any] = {"layer": table["layer"], "selector": selector.mask(selector < 0)}
+        several = [number for number, layer in layers.items() if len(layer.spec.sources) > 1]
+        if several:
+            columns["source"] = table["source"].astype("Int16").where(table["layer"].isin(several))
         columns |= {f"source_{c}": v for c, v in _source_names(schema.artifact, schema.key, table, layers).items()}
         found[name] = pd.DataFrame(columns, index=table.index)
     return found
@@ -44,7 +47,7 @@ def _source_names(
     changeable = [c for c in key if c in {"run", "name", *described.renamed.values(), *described.portal_names}]
     names: dict[str, np.ndarray[Any, Any]] = {}
     for number, rows in merging.by_layer(table):
-        source = tables.take(layers[number].inventory.table(artifact)[changeable], rows["row"].to_numpy())
+        source = tables.take(layers[number].stock.table(artifact)[changeable], rows["row"].to_numpy())
         for column in changeable:
             differs = tables.differs(source[column], rows[column])
             if differs.any():
@@ -61,7 +64,7 @@ def described(spec: LayerSpec) -> dict[str, Any]:
     return {
         "layer": spec.number,
         "operation": spec.operation,
-        "source": spec.source,
+        **({"source": spec.sources[0]} if len(spec.sources) == 1 else {"sources": list(spec.sources)}),
         "takes": taken,
         **({"rename": renames} if renames else {}),
         **({"run_name": spec.run_name.text} if spec.run_name else {}),

@@ -15,6 +15,9 @@ from croissant_recipes.tables import LINEAGE, Codes, Positions
 
 Key = tuple[object, ...]
 
+Origin = tuple[int, int]
+"""The number of a layer, and the position of one of its sources."""
+
 
 @dataclass(frozen=True)
 class Replacement:
@@ -109,7 +112,7 @@ def _followed(codes: Codes) -> tuple[Positions, Positions]:
 
 
 def over_layers(parts: Sequence[pd.Series], table: pd.DataFrame) -> pd.Series:
-    """Texts of all rows of a merged table, from those of each layer as ``by_layer`` has them."""
+    """Texts of all rows of a merged table, from those of its parts as ``by_layer`` or ``by_source`` has them."""
     if len(parts) == 1:
         return parts[0]
     joined = pd.concat(parts) if parts else pd.Series([], dtype="str")
@@ -118,6 +121,17 @@ def over_layers(parts: Sequence[pd.Series], table: pd.DataFrame) -> pd.Series:
 
 def by_layer(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
     """The rows of a merged table that come from each layer, with the layer's number."""
-    numbers = np.unique(table["layer"].to_numpy()).tolist()
+    return _parts(table, "layer")
+
+
+def by_source(table: pd.DataFrame) -> Iterator[tuple[Origin, pd.DataFrame]]:
+    """The rows of a merged table that come from each source of each layer."""
+    for layer, rows in by_layer(table):
+        for source, of_source in _parts(rows, "source"):
+            yield (layer, source), of_source
+
+
+def _parts(table: pd.DataFrame, column: str) -> Iterator[tuple[int, pd.DataFrame]]:
+    numbers = np.unique(table[column].to_numpy()).tolist()
     for number in numbers:
-        yield number, table if len(numbers) == 1 else table[table["layer"] == number]
+        yield number, table if len(numbers) == 1 else table[table[column] == number]

@@ -53,31 +53,37 @@ def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> l
 
 
 def union(
-    layers: Sequence[tuple[LayerSpec, Sequence[PickableObject]]],
+    offered: Sequence[tuple[LayerSpec, str, Sequence[PickableObject]]],
     overrides: Mapping[str, ObjectOverride],
 ) -> tuple[dict[str, PickableObject], list[Diagnostic]]:
-    """The objects of all layers by name. The earlier entry wins; a later one that says otherwise is reported, unless
-    the recipe itself says what is right."""
+    """The objects of all sources of all layers by name. The earlier entry wins; a later one that says otherwise is
+    reported, unless the recipe itself says what is right.
+
+    Args:
+        offered: Each layer, the name of one of its sources, and the objects of that.
+        overrides: The recipe's ``objects:``.
+    """
     merged: dict[str, PickableObject] = {}
-    origin: dict[str, LayerSpec] = {}
+    origin: dict[str, tuple[LayerSpec, str]] = {}
     found: list[Diagnostic] = []
-    for spec, entries in layers:
+    for spec, source, entries in offered:
         for entry in entries:
             name = str(entry["name"])
             if name not in merged:
-                merged[name], origin[name] = entry, spec
+                merged[name], origin[name] = entry, (spec, source)
                 continue
             decided = overrides[name].model_fields_set if name in overrides else set()
             differing = [f for f in _differences(merged[name], entry) if f not in decided]
             if not differing:
                 continue
-            same_layer = origin[name] is spec
-            kept = "an earlier object" if same_layer else f"the entry of {origin[name].label}"
+            earlier, known_to = origin[name]
+            same = earlier is spec and known_to == source
+            kept = "an earlier object" if same else f"the entry of {earlier.label_of(known_to)}"
             found.append(
                 Diagnostic(
                     Code.OBJECT_DRIFT,
-                    f"object {name!r} of {spec.label} differs in {', '.join(differing)}; {kept} is kept",
-                    Severity.INFO if same_layer else Severity.WARNING,
+                    f"object {name!r} of {spec.label_of(source)} differs in {', '.join(differing)}; {kept} is kept",
+                    Severity.INFO if same else Severity.WARNING,
                     hint=f"say what is right under `objects: {{{name}: …}}`",
                     span=spec.span,
                 )

@@ -10,6 +10,7 @@ import pandas as pd
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import merging, urls
 from croissant_recipes.compiler.layers import LayerRows
+from croissant_recipes.compiler.merging import Origin
 from croissant_recipes.compiler.urls import Publication, place_of
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
 from croissant_recipes.language.source_kinds import Source
@@ -28,8 +29,8 @@ class Placement:
         layers: The layers by number.
         tables: The merged tables.
         places: By artifact type, the place of every row as a URL.
-        home: Where the primary root of the first layer lies when it is read, ``None`` where it has none. What is
-            exported from the portal is at home in its bucket.
+        home: Where the primary root of the first layer's first source lies when it is read, ``None`` where it has none.
+            What is exported from the portal is at home in its bucket.
     """
 
     layers: Mapping[int, LayerRows]
@@ -43,9 +44,9 @@ class Placement:
         return min(self.layers, default=0)
 
     def of_first(self) -> pd.Series:
-        """The places of all rows of the first layer that lie below one of its roots."""
+        """The places of all rows of the first layer's first source that lie below one of its roots."""
         parts = [
-            self.places[name][(table["layer"] == self.first) & (table["root"] != "")]
+            self.places[name][(table["layer"] == self.first) & (table["source"] == 0) & (table["root"] != "")]
             for name, table in self.tables.items()
             if ARTIFACTS[name].places
         ]
@@ -70,26 +71,32 @@ def place(
     """
     output = Location.parse(project_root)
     roots = {
-        number: _roots(layer, sources.get(layer.spec.source), output_url, output) for number, layer in layers.items()
+        (number, position): _roots(layer, position, sources.get(name), output_url, output)
+        for number, layer in layers.items()
+        for position, name in enumerate(layer.spec.sources)
     }
     places = {}
     for artifact, table in merged.items():
         if ARTIFACTS[artifact].places:
-            parts = [urls.places(rows, roots[number]) for number, rows in merging.by_layer(table)]
+            parts = [urls.places(rows, roots[origin]) for origin, rows in merging.by_source(table)]
             places[artifact] = merging.over_layers(parts, table)
     home = None
     if layers:
         number, first = next(iter(layers.items()))
-        primary = [roots[number][key] for key, root in first.inventory.roots.items() if root.primary]
-        of_portal = [place for place in roots[number].values() if number and f"{place}/" == PORTAL_BUCKET]
+        there = roots[number, 0]
+        primary = [there[key] for key, root in first.stock.parts[0].roots.items() if root.primary]
+        of_portal = [place for place in there.values() if number and f"{place}/" == PORTAL_BUCKET]
         home = next(iter([*of_portal, *primary]), None)
     return Placement(layers, merged, places, home)
 
 
-def _roots(layer: LayerRows, source: Source | None, output_url: str | None, output: Location) -> dict[str, str]:
-    exported = output_url if layer.spec.operation == "export" else None
+def _roots(
+    layer: LayerRows, position: int, source: Source | None, output_url: str | None, output: Location
+) -> dict[str, str]:
+    # One URL stands for one place: that of the first source, and the others come to it as an append layer's do.
+    exported = output_url if layer.spec.operation == "export" and not position else None
     given = source.base_url if source and layer.spec.number else None
-    found = layer.inventory.roots
+    found = layer.stock.parts[position].roots
     if given and any(f"{root.base_url}/" == PORTAL_BUCKET for root in found.values()):
         # Nothing of anybody's own lies in the portal's bucket.
         given = None if f"{given.rstrip('/')}/".startswith(PORTAL_BUCKET) else given
@@ -151,15 +158,16 @@ def with_urls(found: Placement, publication: Publication) -> dict[str, pd.DataFr
     for artifact, places in found.places.items():
         table = tables[artifact]
         parts = [
-            urls.urls(rows, places[rows.index], _anchor(found, number, publication), keep=not number)
-            for number, rows in merging.by_layer(table)
+            urls.urls(rows, places[rows.index], _anchor(found, origin, publication), keep=not origin[0])
+            for origin, rows in merging.by_source(table)
         ]
         tables[artifact] = table.assign(url=merging.over_layers(parts, table))
     return tables
 
 
-def _anchor(found: Placement, number: int, publication: Publication) -> str | None:
-    root = found.layers[number].inventory.roots.get("croissant")
+def _anchor(found: Placement, origin: Origin, publication: Publication) -> str | None:
+    number, source = origin
+    root = found.layers[number].stock.parts[source].roots.get("croissant")
     at_home = root is not None and place_of(root, None, None) == as_url(publication.anchor).rstrip("/")
     return publication.anchor if number == found.first or at_home else None
 

@@ -40,7 +40,7 @@ from croissant_recipes.sources.base import FileFacts, Inventory
 
 _SHOWN = 3
 
-_BASE_LAYER = LayerSpec(-1, "base", "base", {artifact: TypeFilter(artifact, Take.ALL) for artifact in ARTIFACTS})
+_BASE_LAYER = LayerSpec(-1, "base", ("base",), {artifact: TypeFilter(artifact, Take.ALL) for artifact in ARTIFACTS})
 """Layer 0: all of the Croissant that a recipe starts from."""
 
 _HASHED = tuple(name for name, described in ARTIFACTS.items() if described.hashed)
@@ -115,8 +115,9 @@ class Resolution:
         for layer in self.layers.values():
             for artifact, clashes in collisions.undecided(layer.collisions).items():
                 ids = collisions.shown_ids(artifact, clashes)
-                known = found.setdefault(layer.spec.source, {})
-                known[artifact] = tuple(dict.fromkeys((*known.get(artifact, ()), *ids)))
+                for position, of_source in ids.items():
+                    known = found.setdefault(layer.spec.sources[position], {})
+                    known[artifact] = tuple(dict.fromkeys((*known.get(artifact, ()), *of_source)))
         return found
 
 
@@ -194,9 +195,9 @@ class Plan:
         return self.resolution.checked
 
 
-def resolve(checked: CheckedRecipe, inventories: Sequence[Inventory], base: Base | None) -> Resolution:
-    """Apply every layer to its inventory and merge them in order."""
-    applied = [] if base is None else [layers.apply(_BASE_LAYER, base.inventory)]
+def resolve(checked: CheckedRecipe, inventories: Sequence[Sequence[Inventory]], base: Base | None) -> Resolution:
+    """Apply every layer to the inventories of its sources and merge them in order."""
+    applied = [] if base is None else [layers.apply(_BASE_LAYER, [base.inventory])]
     applied += [layers.apply(spec, found) for spec, found in zip(checked.layers, inventories, strict=True)]
     by_number = {layer.spec.number: layer for layer in applied}
     merged = merging.merge(applied)
@@ -208,11 +209,11 @@ def _files(merged: Merged, by_number: Mapping[int, LayerRows]) -> Files:
     """The files of surviving rows that have to be read."""
     needed: dict[str, dict[tuple[str, str], None]] = {}
     for artifact in _HASHED:
-        for number, rows in merging.by_layer(merged.tables[artifact]):
+        for (number, position), rows in merging.by_source(merged.tables[artifact]):
             layer = by_number[number]
-            read = [key for key, root in layer.inventory.roots.items() if root.reads_files]
+            read = [key for key, root in layer.stock.parts[position].roots.items() if root.reads_files]
             wanted = rows[rows["root"].isin(read)]
-            of_source = needed.setdefault(layer.spec.source, {})
+            of_source = needed.setdefault(layer.spec.sources[position], {})
             of_source.update(dict.fromkeys(zip(wanted["root"], wanted["path"], strict=True)))
     return {source: tuple(files) for source, files in needed.items() if files}
 
@@ -301,9 +302,9 @@ def _table_of_names(target: Target, checked: CheckedRecipe) -> Mapping[str, byte
 def _collisions(resolution: Resolution, authors: Authors) -> Iterator[Diagnostic]:
     for layer in resolution.layers.values():
         for artifact, found in collisions.undecided(layer.collisions).items():
-            names = authors.get(layer.spec.source, {}).get(artifact, {})
+            names = [authors.get(source, {}).get(artifact, {}) for source in layer.spec.sources]
             yield collisions.diagnostic(layer.spec, artifact, found, names)
-    yield from collisions.between_layers((layer.spec, layer.tables["runs"]) for layer in resolution.layers.values())
+    yield from collisions.between_sources((layer.spec, layer.tables["runs"]) for layer in resolution.layers.values())
 
 
 def _replacements(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -337,8 +338,8 @@ def _with_facts(
     said: list[FileFacts] = []
     broken: list[str] = []
     where: list[Span | None] = []
-    for number, rows in merging.by_layer(table):
-        known = facts.get(resolution.layers[number].spec.source)
+    for (number, position), rows in merging.by_source(table):
+        known = facts.get(resolution.layers[number].spec.sources[position])
         if not known:
             continue
         places = zip(rows["root"].tolist(), rows["path"].tolist(), strict=True)
@@ -381,8 +382,9 @@ def _config(
     """``copick:config``: what the project says of itself, and its pickable objects."""
     recipe, document = resolution.checked.recipe, resolution.checked.document
     offered = [
-        (layer.spec, objects.renamed(layer.inventory.objects, layer.object_names))
+        (layer.spec, source, objects.renamed(part.objects, layer.object_names))
         for layer in resolution.layers.values()
+        for source, part in layer.sources
     ]
     united, found = objects.union(offered, recipe.objects)
     used = {name for a, column in _NAMED for name in artifacts[a][column].unique()}
@@ -401,6 +403,6 @@ def _project(resolution: Resolution) -> Mapping[str, object]:
         return kept
     recipe = resolution.checked.recipe
     assert recipe.dataset is not None
-    found = resolution.layers[1].inventory.config
+    found = resolution.layers[1].stock.parts[0].config
     dataset = {"name": recipe.dataset.name, "description": recipe.dataset.description}
     return {key: found.get(key, dataset.get(key)) for key in PROJECT_KEYS}

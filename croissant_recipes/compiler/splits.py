@@ -87,13 +87,17 @@ class _Book:
     def _unknown(
         self, text: str, span: Span, where: str, runs: Collection[str], matches: Callable[[Collection[str]], bool]
     ) -> None:
-        left_out = [layer for layer in self.layers if matches(layer.other_runs)]
-        if any(layer.runs_amiss and (layer in left_out or layer.spec.run_name) for layer in self.layers):
+        left_out = [
+            (layer, source) for layer in self.layers for source, runs in layer.other_runs.items() if matches(runs)
+        ]
+        amiss = [layer for layer in self.layers if layer.runs_amiss]
+        if any(layer.spec.run_name or any(layer is other for other, _ in left_out) for layer in amiss):
             # The layer's own `runs` are to blame, and those are reported.
             return
         hint = list_instead(text, runs.__contains__) or did_you_mean(text, runs)
         if left_out:
-            hint = f"source {left_out[0].spec.source!r} has it, but {left_out[0].spec.label} does not take it"
+            layer, source = left_out[0]
+            hint = f"source {source!r} has it, but {layer.spec.label} does not take it"
         self.found.append(Diagnostic(Code.SPLIT_RUN, f"{where} no run {text!r}", span=span, hint=hint))
 
     def _claim(self, name: str, split: str, span: Span) -> None:

@@ -9,6 +9,7 @@ column
 key columns         Those of all record sets; empty where a record set has no such column.
 ``digest``          Of the row's line in the CSV, see ``serialize.row_digests``.
 ``layer``           Number of the layer that the row comes from, 0 for a base; empty for one that follows from others.
+``source``          Position of the source among the layer's; empty where it has one. Only where a layer has several.
 ``selector``        Position in the layer's selectors of that type; empty where the layer takes all.
 ``source_…``        What the source calls it, for each key column in which a rename or template changed that.
 ==================  ==================================================================================================
@@ -37,6 +38,7 @@ SOURCE = "source_"
 _KEYS = tuple(dict.fromkeys(c for r in RECORD_SETS.values() for c in r.key))
 _TYPES = {"voxel_size": pa.float64(), "is_multilabel": pa.bool_()}
 _NAMED = tuple(c for c in _KEYS if c not in _TYPES)
+_SOURCE = pa.field("source", pa.int16())
 _SCHEMA = pa.schema(
     [
         ("record_set", pa.string()),
@@ -69,10 +71,13 @@ class WrittenRows:
         return _whole(self._of(record_set)["digest"])
 
     def lineage(self, record_set: str) -> pd.DataFrame:
-        """``layer``, ``selector`` and ``source_`` columns of every row; numbers are missing and texts empty where there
-        is nothing to say."""
+        """``layer``, ``source``, ``selector`` and ``source_`` columns of every row; numbers are missing and texts empty
+        where there is nothing to say."""
         part = self._of(record_set)
-        numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in ("layer", "selector")}
+        if _SOURCE.name not in part.column_names:
+            part = part.append_column(_SOURCE, pa.nulls(len(part), _SOURCE.type))
+        columns = ("layer", _SOURCE.name, "selector")
+        numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in columns}
         return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
 
     def _of(self, record_set: str) -> pa.Table:
@@ -106,11 +111,12 @@ def to_bytes(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataF
 
 
 def _table(records: Mapping[str, pd.DataFrame], lineage: Mapping[str, pd.DataFrame]) -> pa.Table:
-    parts = [_part(name, records[name], lineage.get(name)) for name in RECORD_SETS if len(records[name])]
-    return pa.concat_tables([_SCHEMA.empty_table(), *parts])
+    schema = _SCHEMA.append(_SOURCE) if any(_SOURCE.name in known for known in lineage.values()) else _SCHEMA
+    parts = [_part(schema, name, records[name], lineage.get(name)) for name in RECORD_SETS if len(records[name])]
+    return pa.concat_tables([schema.empty_table(), *parts])
 
 
-def _part(name: str, table: pd.DataFrame, lineage: pd.DataFrame | None) -> pa.Table:
+def _part(schema: pa.Schema, name: str, table: pd.DataFrame, lineage: pd.DataFrame | None) -> pa.Table:
     n = len(table)
     columns: dict[str, pa.Array] = {
         "record_set": pa.array([name] * n, pa.string()),
@@ -121,10 +127,10 @@ def _part(name: str, table: pd.DataFrame, lineage: pd.DataFrame | None) -> pa.Ta
         columns[column] = pa.array(table[column], type=kind, from_pandas=True)
     if lineage is not None:
         for column in lineage.columns:
-            values = pa.array(lineage[column], type=_SCHEMA.field(column).type, from_pandas=True)
+            values = pa.array(lineage[column], type=schema.field(column).type, from_pandas=True)
             columns[column] = pc.if_else(pc.equal(values, ""), None, values) if column.startswith(SOURCE) else values
-    arrays = [_whole(columns[f.name]) if f.name in columns else pa.nulls(n, f.type) for f in _SCHEMA]
-    return pa.table(arrays, schema=_SCHEMA)
+    arrays = [_whole(columns[f.name]) if f.name in columns else pa.nulls(n, f.type) for f in schema]
+    return pa.table(arrays, schema=schema)
 
 
 def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -134,7 +140,8 @@ def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def parse(data: bytes) -> WrittenRows | None:
     """What a file says, ``None`` where it is none that this version reads."""
     try:
-        return WrittenRows(pq.read_table(io.BytesIO(data)).cast(_SCHEMA))
+        table = pq.read_table(io.BytesIO(data))
+        return WrittenRows(table.cast(_SCHEMA.append(_SOURCE) if _SOURCE.name in table.column_names else _SCHEMA))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         return None
 

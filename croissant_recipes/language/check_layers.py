@@ -63,8 +63,9 @@ class _LayerChecker:
         return ("layers", self.index)
 
     @property
-    def _kind(self) -> SourceKind | None:
-        return self.kinds.get(self.layer.source)
+    def _kinds(self) -> Mapping[str, SourceKind | None]:
+        """The kinds of the layer's sources by name, ``None`` where that cannot be told."""
+        return {name: self.kinds.get(name) for name in self.layer.sources}
 
     def check(self) -> LayerSpec:
         layer = self.layer
@@ -77,7 +78,7 @@ class _LayerChecker:
         return LayerSpec(
             index=self.index,
             operation=layer.operation,
-            source=layer.source,
+            sources=layer.sources,
             filters=filters,
             renames={kind: names for kind in RENAME_MAPS if (names := self._rename(kind))},
             run_name=self._template("run_name", layer.run_name, self._run_fields),
@@ -182,23 +183,24 @@ class _LayerChecker:
             )
 
     def _check_held(self, filters: Mapping[str, TypeFilter]) -> None:
-        kind = self._kind
-        if kind is None:
-            return
+        held = self._held()
         for artifact in ARTIFACT_TYPES[1:]:
-            chosen = filters[artifact]
-            if artifact not in kind.types and chosen.take is Take.SELECTED and not self.layer.allow_empty:
-                what = ARTIFACTS[artifact].many
+            if artifact not in held and filters[artifact].take is Take.SELECTED and not self.layer.allow_empty:
+                kinds = list(dict.fromkeys(kind.name for kind in self._kinds.values() if kind))
+                names = self.layer.sources
+                are = f"is a {kinds[0]} source" if len(names) == 1 else f"are {joined(kinds)} sources"
+                have = f"the {joined(kinds)} has no {ARTIFACTS[artifact].many}"
                 self._report(
                     Code.ARTIFACT_TYPE,
-                    f"{self.layer.source!r} is a {kind.name} source, and the {kind.name} has no {what}",
+                    f"{joined([repr(name) for name in names])} {are}, and {have}",
                     self.document.key_span(*self.path, artifact),
-                    f"remove it; the {kind.name} has {joined(kind.types)}",
+                    f"remove it; the {joined(kinds)} has {joined(held)}",
                 )
 
     def _held(self) -> tuple[str, ...]:
-        """The artifact types besides runs that the layer's source can hold."""
-        return self._kind.types if self._kind else ARTIFACT_TYPES[1:]
+        """The artifact types besides runs that one of the layer's sources at least can hold."""
+        kinds = self._kinds.values()
+        return tuple(t for t in ARTIFACT_TYPES[1:] if any(kind is None or t in kind.types for kind in kinds))
 
     def _names(self, *keys: str) -> bool:
         """Whether the file names a key, even with a wrong value."""
@@ -207,18 +209,26 @@ class _LayerChecker:
     # Portal-only keys
 
     def _check_portal_only(self) -> None:
-        kind = self._kind
-        if kind is None or kind.of_portal:
+        others = self._others
+        if not others:
             return
+        cure = "take the layer from a portal source"
+        if len(self.layer.sources) > 1:
+            cure = f"take {joined([repr(name) for name in others])} in a layer without it"
         of_types = [(artifact, key) for artifact in WHERE_TYPES for key in ("where", "authors")]
         for keys in (*of_types, ("run_name",)):
             if self._names(*keys):
                 self._report(
                     Code.PORTAL_ONLY,
-                    f"{'.'.join(keys)} needs a portal source, and {self.layer.source!r} is a {kind.name} source",
+                    self._needs_portal(".".join(keys)),
                     self.document.key_span(*self.path, *keys),
-                    "remove it, or take the layer from a portal source",
+                    f"remove it, or {cure}",
                 )
+
+    def _needs_portal(self, what: str) -> str:
+        name, kind = next(iter(self._others.items()))
+        wanted = "a portal source" if len(self.layer.sources) == 1 else "portal sources"
+        return f"{what} needs {wanted}, and {name!r} is a {kind.name} source"
 
     def _where(self, artifact: str, where: Mapping[str, Scalar], path: Path) -> Mapping[str, Scalar]:
         coerced = {}
@@ -236,10 +246,19 @@ class _LayerChecker:
         return {name: _EXAMPLES[field.type] for name, field in portal_schema.run_fields().items()}
 
     def _fields(self) -> dict[str, object]:
-        """What templates of sessions and users can name, each with a value of its type."""
-        kind = self._kind
-        of_portal = _of_portal() if kind is None or kind.of_portal else {}
-        return {**_OF_EVERY_SOURCE, **of_portal, **dict.fromkeys(kind.fields if kind else (), _EXAMPLES["str"])}
+        """What templates of sessions and users can name in every source, each with a value of its type."""
+        of_portal = {} if self._others else _of_portal()
+        more = [frozenset(kind.fields if kind else ()) for kind in self._kinds.values()]
+        return {
+            **_OF_EVERY_SOURCE,
+            **of_portal,
+            **dict.fromkeys(sorted(frozenset.intersection(*more)), _EXAMPLES["str"]),
+        }
+
+    @property
+    def _others(self) -> Mapping[str, SourceKind]:
+        """Those of the layer's sources that are certainly not of the portal, and their kinds."""
+        return {name: kind for name, kind in self._kinds.items() if kind is not None and not kind.of_portal}
 
     def _template(self, key: str, text: str | None, known: Callable[[], Mapping[str, object]]) -> Template | None:
         if text is None:
@@ -250,9 +269,8 @@ class _LayerChecker:
         except templates.TemplateError as error:
             code, message = Code.TEMPLATE_FIELD if error.unknown_field else Code.TEMPLATE, error.message
             name = text[error.start : error.end]
-            if error.unknown_field and key != "run_name" and self._kind and name in _of_portal():
-                code = Code.PORTAL_ONLY
-                message = f"{name!r} needs a portal source, and {self.layer.source!r} is a {self._kind.name} source"
+            if error.unknown_field and key != "run_name" and self._others and name in _of_portal():
+                code, message = Code.PORTAL_ONLY, self._needs_portal(repr(name))
             self._report(code, f"{key}: {message}", place.at(error.start, error.end), error.hint)
             return None
 

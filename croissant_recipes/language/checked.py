@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path as FilePath
 
-from croissant_recipes.diagnostics import Span
+from croissant_recipes.diagnostics import Span, joined
 from croissant_recipes.language.recipe import Output, Recipe, Scalar
 from croissant_recipes.language.run_masks import RunMask
 from croissant_recipes.language.selectors import Pattern, Selector
@@ -106,7 +106,7 @@ class LayerSpec:
     Attributes:
         index: Position in the recipe, from 0.
         operation: ``export`` or ``append``, or ``base`` for what a recipe starts from.
-        source: Name of the source.
+        sources: Names of its sources, in order; at least one, and no name twice.
         filters: One for every artifact type.
         renames: The entries of each rename map that has any, by the map's name (``RENAME_MAPS``): the layer's own, then
             the recipe's.
@@ -119,7 +119,7 @@ class LayerSpec:
 
     index: int
     operation: str
-    source: str
+    sources: tuple[str, ...]
     filters: Mapping[str, TypeFilter]
     renames: Mapping[str, tuple[NewName, ...]] = field(default_factory=dict)
     run_name: Template | None = None
@@ -142,7 +142,11 @@ class LayerSpec:
 
     @property
     def label(self) -> str:
-        return f"layer {self.number} ({self.operation} {self.source})" if self.number else "the base"
+        return self.label_of(joined(self.sources))
+
+    def label_of(self, source: str) -> str:
+        """How messages name what it does with one of its sources."""
+        return f"layer {self.number} ({self.operation} {source})" if self.number else "the base"
 
 
 @dataclass(frozen=True)

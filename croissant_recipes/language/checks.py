@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order, list_instead
 from croissant_recipes.language import check_layers, check_outputs, check_splits, loading
 from croissant_recipes.language.check_layers import SourceKinds
 from croissant_recipes.language.checked import CheckedRecipe
@@ -76,13 +76,15 @@ def _check_sources(draft: Draft) -> list[Diagnostic]:
     if not draft.sources and not _may_be_empty(draft, "sources", {}):
         return []
     found = []
-    used = {layer.source for layer in draft.layers if layer}
+    used = {name for layer in draft.layers if layer for name in layer.sources}
     for i, layer in enumerate(draft.layers):
-        if layer and layer.source not in draft.sources:
-            span = draft.document.value_span("layers", i, layer.operation)
-            hint = did_you_mean(layer.source, draft.sources, what="declared are") or "declare it under `sources:`"
-            message = f"source {layer.source!r} is not declared"
-            found.append(Diagnostic(Code.SOURCE_UNKNOWN, message, span=span, hint=hint))
+        for j, name in enumerate(layer.sources if layer else ()):
+            if layer and name not in draft.sources:
+                span = draft.document.value_span("layers", i, layer.operation, j)
+                hint = list_instead(name, draft.sources.__contains__)
+                hint = hint or did_you_mean(name, draft.sources, what="declared are") or "declare it under `sources:`"
+                message = f"source {name!r} is not declared"
+                found.append(Diagnostic(Code.SOURCE_UNKNOWN, message, span=span, hint=hint))
     if (draft.layers or _may_be_empty(draft, "layers", [])) and all(draft.layers) and not found:
         for name in draft.sources:
             if name not in used:
@@ -104,17 +106,21 @@ def _check_order(draft: Draft) -> list[Diagnostic]:
         if layer is None:
             continue
         span = draft.document.key_span("layers", i, layer.operation)
-        message, hint = None, f"write `append: {layer.source}`"
+        message, hint = None, f"write `append: {_written(layer.sources)}`"
         if layer.operation == "export" and draft.names("base"):
             message = "a recipe with a base only appends to it"
         elif layer.operation == "export" and i > 0:
             message = "only the first layer is an export"
         elif layer.operation == "append" and i == 0 and not draft.has_base:
             message = "the first layer is an export, unless the recipe has a base"
-            hint = f"write `export: {layer.source}`, or name the Croissant to append to with `base:`"
+            hint = f"write `export: {_written(layer.sources)}`, or name the Croissant to append to with `base:`"
         if message:
             found.append(Diagnostic(Code.LAYER_ORDER, message, span=span, hint=hint))
     return found
+
+
+def _written(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
 
 
 _WANTED = {

@@ -212,17 +212,30 @@ class Rename(Model):
     )
 
 
+def _each_once(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Sources of a layer; a list of one is that one."""
+    if isinstance(value, str):
+        return value
+    again = next((name for i, name in enumerate(value) if name in value[:i]), None)
+    if again is not None:
+        raise problem(f"names {again!r} twice", "name each source of a layer once")
+    return value[0] if len(value) == 1 else value
+
+
+Sources = Annotated[OneOrMore, AfterValidator(_each_once)]
+
+
 def _selectors_of(artifact: str) -> str:
     return f"`all`, `none`, or selectors of the form {FORMS[artifact]}."
 
 
 class Layer(Model):
-    """One slice of one source."""
+    """One slice of one source, or of several."""
 
     model_config = exactly_one("export", "append")
 
-    export: Text | None = Field(None, description="The source of the first layer.")
-    append: Text | None = Field(None, description="The source of any further layer.")
+    export: Sources | None = Field(None, description="The source of the first layer, or several in order.")
+    append: Sources | None = Field(None, description="The source of any further layer, or several in order.")
     runs: Selection | None = Field(None, description="Names or patterns of the runs that the layer reads at all.")
     tomograms: PortalSelection | None = Field(None, description=_selectors_of("tomograms"))
     features: Selection | None = Field(None, description=_selectors_of("features"))
@@ -254,7 +267,14 @@ class Layer(Model):
 
     @property
     def source(self) -> str:
-        return self.export or self.append or ""
+        """The name of its source; of several, the first."""
+        return self.sources[0]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of its sources, in order."""
+        given = self.export or self.append or ()
+        return (given,) if isinstance(given, str) else given
 
     @property
     def operation(self) -> Literal["export", "append"]:

@@ -59,7 +59,8 @@ def _layer(layer: LayerReport) -> dict[str, Any]:
     return {
         "index": layer.number - 1,
         "operation": layer.operation,
-        "source": layer.source,
+        "source": layer.sources[0],
+        "sources": list(layer.sources),
         "selectors": [asdict(s) for s in layer.selectors],
         "renames": [asdict(r) for r in layer.renames],
         "run_names": dict(layer.run_names),
@@ -68,6 +69,7 @@ def _layer(layer: LayerReport) -> dict[str, Any]:
                 "artifact": c.artifact,
                 "key": _plain(c.key),
                 "rows": [_plain(r) for r in c.rows],
+                "sources": [layer.sources[position] for position in c.sources],
                 "kept": c.kept,
             }
             for c in layer.collisions

@@ -125,7 +125,7 @@ class PortalProject:
 def _every_tomogram(layer: LayerSpec) -> LayerSpec:
     takes = {a: Take.ALL if a in ("runs", "tomograms") else Take.NONE for a in ARTIFACT_TYPES}
     filters = {a: TypeFilter(a, take) for a, take in takes.items()}
-    return LayerSpec(layer.index, layer.operation, layer.source, filters)
+    return LayerSpec(layer.index, layer.operation, layer.sources, filters)
 
 
 def _with_overlay(inventory: Inventory, chosen: TypeFilter, above: pd.DataFrame) -> pd.DataFrame:
