@@ -77,7 +77,7 @@ def _known_as(plan: Plan) -> dict[str, set[str]]:
     for layer in plan.resolution.layers.values():
         table = layer.tables["runs"]
         taken = table[table["name"].isin(masked.keys())]
-        source = layer.inventory.table("runs").iloc[taken["row"]]
+        source = layer.stock.table("runs").iloc[taken["row"]]
         for column in ("name", "run_alias", "portal_run_id"):
             if column in source:
                 for run, called in zip(taken["name"], source[column], strict=True):

@@ -170,7 +170,7 @@ class _Layer:
         runs = self.stock.table("runs")
         answers = [runs]
         if "run_alias" in runs:
-            answers.append(runs.assign(name=runs["run_alias"]))
+            answers.append(runs.assign(name=runs["run_alias"].where(runs["run_alias"] != "", runs["name"])))
         told = len(self.found)
         self._take("runs", runs, self._choice(self.spec.filters["runs"], answers))
         self.runs_amiss = len(self.found) > told

@@ -27,6 +27,7 @@ from croissant_recipes.language.checked import CheckedRecipe, OutputSpec
 from croissant_recipes.language.run_masks import RunMask
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+from croissant_recipes.sources.base import Inventory
 from croissant_recipes.tables import Mask
 
 _SHOWN = 5
@@ -226,8 +227,8 @@ def published_with(
     for artifact, hidden in withheld_rows(artifacts, spec).items():
         table = artifacts[artifact][np.logical_or.reduce(list(hidden.values()))]
         inside = [
-            rows[urls.is_below(urls.places(rows, _where(layers[number])), root)]
-            for number, rows in merging.by_layer(table)
+            rows[urls.is_below(urls.places(rows, _where(layers[number].stock.parts[source])), root)]
+            for (number, source), rows in merging.by_source(table)
         ]
         n = sum(map(len, inside))
         if n:
@@ -260,9 +261,9 @@ def shown_again(spec: OutputSpec, content: Content, checked: CheckedRecipe) -> l
     return [Diagnostic(Code.GIVEN_AWAY, message, span=span, hint=hint, notes=tuple(lines[:_SHOWN]))]
 
 
-def _where(layer: LayerRows) -> dict[str, str]:
-    """Where the roots of a layer lie now, whatever URL they are read at."""
-    return {key: root.location.real.uri.rstrip("/") for key, root in layer.inventory.roots.items()}
+def _where(inventory: Inventory) -> dict[str, str]:
+    """Where the roots of a source lie now, whatever URL they are read at."""
+    return {key: root.location.real.uri.rstrip("/") for key, root in inventory.roots.items()}
 
 
 def _keys(rows: pd.DataFrame, key: Sequence[str]) -> Iterable[tuple[object, ...]]:
