@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -67,3 +69,29 @@ def test_of_the_base_url_of_a_base(folder: Path) -> None:
     assert (folder / "out/Croissant/metadata.json").exists()
     assert SECRET not in said
     assert ended == ExitCode.GOOD
+
+
+def test_of_rows_that_somebody_else_wrote(folder: Path) -> None:
+    manifest = folder / "published/Croissant/metadata.json"
+    shutil.copytree(RECIPES / "published", folder / "published")
+    document, picks = json.loads(manifest.read_bytes()), manifest.with_name("picks.csv")
+    rows = picks.read_text(encoding="utf-8").splitlines()
+    column = rows[0].split(",").index("url")
+    cells = [row.split(",") for row in rows[1:4]]
+    for n, cell in enumerate(cells):
+        cell[column] = (f"https://me:{SECRET}@h.org/a.json", f"https://h.org/b.json?sig={SECRET}", "s3://b/c?d.json")[n]
+    picks.write_text("\n".join([rows[0], *map(",".join, cells)]) + "\n", encoding="utf-8")
+    for entry in document["distribution"]:
+        if entry["contentUrl"].endswith("picks.csv"):
+            entry["sha256"] = hashlib.sha256(picks.read_bytes()).hexdigest()
+    document["copick:history"] = "somebody's own"
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    said, ended = told_and_written("base: published/Croissant/metadata.json\noutput: {project_root: out}\n", folder)
+    assert "URLs of rows hold credentials or queries, which are left out: 2 in picks.csv" in said
+    assert SECRET not in said
+    assert ended == ExitCode.GOOD
+    written = (folder / "out/Croissant/picks.csv").read_text(encoding="utf-8")
+    for url in ("https://h.org/a.json", "https://h.org/b.json", "s3://b/c?d.json"):
+        assert url in re.split("[,\n]", written)
+    kept = json.loads((folder / "out/Croissant/metadata.json").read_bytes())
+    assert kept["copick:history"] == "somebody's own"

@@ -448,7 +448,7 @@ def _citation(dataset: Mapping[str, Any]) -> str:
 
 def _kept(base: Mapping[str, Any]) -> dict[str, Any]:
     """What stays of an existing manifest."""
-    kept = {key: value for key, value in base.items() if not key.startswith("copick:")}
+    kept = {key: value for key, value in base.items() if key not in ("copick:baseUrl", "copick:config")}
     return {**kept, **{part: others(base, part) for part in PARTS}}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ import pandas as pd
 from croissant_recipes import intake, tables
 from croissant_recipes.access import NotThereError, open_filesystem, read_bytes, read_in, reading
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant import config_fields
+from croissant_recipes.croissant import config_fields, sifting
 from croissant_recipes.croissant.serialize import empty_lines, read_csv
 from croissant_recipes.croissant.sifting import Remark, sifted, without_strays
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, listing
@@ -327,6 +327,13 @@ def _empty_lines(record_set: RecordSet, data: bytes) -> Iterator[Remark]:
         where = f"line {lines[0]} is" if len(lines) == 1 else f"{len(lines)} lines are"
         more = "" if len(lines) == 1 else f", the first of them line {lines[0]}"
         yield Remark(f"{record_set.csv_name}: {where} empty{more}")
+
+
+def without_secrets(existing: StoredCroissant) -> StoredCroissant:
+    """The Croissant as something else can be made of it: what opens its rows for one reader is not for all."""
+    found, remarks = sifting.without_secrets(existing.tables)
+    told = tuple(_left_out(existing.location, remark) for remark in remarks)
+    return replace(existing, tables=found, diagnostics=(*existing.diagnostics, *told)) if told else existing
 
 
 def _left_out(location: Location, remark: Remark) -> Diagnostic:

@@ -1,6 +1,7 @@
-"""Rows that copick would not see: blank ones, a second one of a key, those of runs that are not listed.
+"""What is left out of tables that others wrote, with a remark that names it: whoever wrote it may not know.
 
-They are left out of what is read, with a remark that names them: whoever wrote them may not know.
+Rows that copick would not see (blank ones, a second one of a key, those of runs that are not listed), and credentials
+in the URLs of rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.diagnostics import joined, key_text, listing
+from croissant_recipes.location import WEB_URL, without_credentials
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.tables import Mask
 
@@ -68,6 +70,32 @@ def without_strays(found: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Data
     them = "it" if len(unlisted) == 1 else "them"
     message = f"runs.csv does not list {listing(sorted(unlisted))}, and rows of {them} are left out: {joined(counts)}"
     return kept, [Remark(message, f"list {them} in runs.csv, or remove the rows: copick does not see them either")]
+
+
+def without_secrets(found: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[Remark]]:
+    """Record tables whose URLs hold no user name, no password and, on the web, no query, which signs what it grants;
+    and what was left out."""
+    kept, counts = dict(found), []
+    for name, table in found.items():
+        if "url" not in table:
+            continue
+        urls = table["url"]
+        web = urls.str.match(WEB_URL)
+        odd = urls.str.contains("://[^/]*@", regex=True) | (web & urls.str.contains("?", regex=False))
+        if not odd.any():
+            continue
+        public = (
+            urls.where(~web, urls.str.split("?", n=1).str[0]).map(without_credentials).where(odd, urls).astype("str")
+        )
+        n = int((public != urls).sum())
+        if n:
+            kept[name] = table.assign(url=public)
+            counts.append(f"{n} in {RECORD_SETS[name].csv_name}")
+    if not counts:
+        return kept, []
+    message = f"URLs of rows hold credentials or queries, which are left out: {joined(counts)}"
+    hint = "whoever opens the rows needs credentials of their own, as filesystem arguments"
+    return kept, [Remark(message, hint)]
 
 
 def _rows_at(mask: Mask) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
+from croissant_recipes.croissant.reader import StoredCroissant, read_croissant, without_secrets
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
@@ -50,7 +50,8 @@ class CroissantProject:
         """
         with progress.task(f"reading {self._config.source}", 1) as task:
             manifest = self._config.place_of("croissant_url")
-            existing = read_croissant(manifest, self._config.fs_args("croissant_fs_args"), self._workers)
+            found = read_croissant(manifest, self._config.fs_args("croissant_fs_args"), self._workers)
+            existing = without_secrets(found)
             task.advance()
         self._base = self._config.place("croissant_base_url") or existing.base
         # copick takes what the Croissant says for what the project is, but not its objects over the config's.

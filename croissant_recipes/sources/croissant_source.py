@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.croissant.reader import StoredCroissant, read_croissant
+from croissant_recipes.croissant.reader import StoredCroissant, read_croissant, without_secrets
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import URL, Location
@@ -44,7 +44,7 @@ class CroissantSource:
         """
         location = Location.parse(self._spec.url, self._folder)
         with progress.task(f"reading {self._name}", 1) as task:
-            existing = read_croissant(location, self._spec.fs_args, self._workers)
+            existing = without_secrets(read_croissant(location, self._spec.fs_args, self._workers))
             task.advance()
         self._base = self._place_of(existing)
         self._digest = existing.digest
