@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croissant_recipes.codes import Code, ExitCode
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, errors, exit_code, in_order
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, as_yaml, errors, exit_code, in_order
 from croissant_recipes.language import checks, recipe, recipe_fields
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location
@@ -20,6 +20,7 @@ from croissant_recipes.progress import Silent
 
 if TYPE_CHECKING:
     from croissant_recipes.building import Prepared
+    from croissant_recipes.compiler.labels import Row
     from croissant_recipes.compiler.planner import Plan
     from croissant_recipes.planning import Outcome
     from croissant_recipes.report import Report
@@ -184,6 +185,83 @@ def adopt(
     changed = text if text != before or proposal.files else None
     folder = str(proposal.folder) if proposal.files else None
     return Adopted(shown, changed, before, folder, changed is not None and not dry_run, notes, others)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a recipe's objects.
+
+    Attributes:
+        path: The recipe file, as given.
+        rows: Every object of the result by its label, then those that are there and not in the result.
+        outputs: The Croissant folders that are compared with, as they can be shown.
+        text: What the recipe says once labels are written, ``None`` where it gives them all, or none is to be written.
+        before: What it said.
+        written: Whether it was written.
+        diagnostics: What stands against it.
+    """
+
+    path: str
+    rows: tuple[Row, ...]
+    outputs: tuple[str, ...]
+    text: str | None
+    before: str
+    written: bool
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def labels(
+    path: PathLike, *, options: Options | None = None, progress: Progress | None = None, write: bool = False
+) -> Labels:
+    """The labels of a recipe's objects, and those that are at its output.
+
+    Args:
+        path: The recipe.
+        options: As of ``plan``. What stops a build only until somebody decides about it is no obstacle here.
+        progress: Where long work is reported.
+        write: Whether to write into the recipe, for objects that it gives no label, those that are there and, for
+            objects that are not there, those of the plan.
+    """
+    from croissant_recipes.stores import single_files
+
+    shown = os.fspath(path)
+    decided = replace(options or Options(), on_drift="keep", force=True, allow=frozenset({"labels"}))
+    results = plan(path, options=decided, progress=progress)
+    wrong = in_order(d for planned in results for d in errors(planned.diagnostics))
+    against = tuple(d for d in wrong if d.code.exit_code is not ExitCode.BLOCKED)
+    places = tuple(planned.output.place for planned in results if planned.output)
+    # A result that hides something may list fewer.
+    results = tuple(sorted(results, key=lambda planned: planned.plan is not None and planned.plan.target.spec.hides))
+    compared = [planned.prepared.labels for planned in results if planned.prepared and planned.prepared.labels]
+    if len(compared) < len(results) or not compared:
+        return Labels(shown, (), places, None, "", False, against or wrong)
+    from croissant_recipes.compiler.labels import together
+
+    labelled = together(compared)
+    found = Labels(shown, labelled.rows(), places, None, "", False, against)
+    if not write or against or not labelled.to_write:
+        return found
+    from croissant_recipes.language import label_lines
+
+    before = Path(shown).read_bytes().decode()
+    try:
+        after = label_lines.with_labels(before, labelled.to_write)
+        single_files.write_file(shown, after.encode())
+    except DiagnosticError as error:
+        return replace(found, diagnostics=error.diagnostics)
+    except ValueError as error:
+        assert results[0].plan is not None
+        document = results[0].plan.checked.document
+        lines = tuple(f"  {as_yaml(name)}: {{label: {label}}}" for name, label in labelled.to_write.items())
+        told = Diagnostic(
+            Code.VALUE,
+            f"`objects` of the recipe cannot be edited without changing more: {error}",
+            hint="write these lines into it by hand",
+            span=document.key_span("objects"),
+            notes=("objects:", *lines),
+        )
+        return replace(found, diagnostics=(told,))
+    return replace(found, text=after, before=before, written=True)
 
 
 def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:

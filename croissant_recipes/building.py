@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import expectations, giveaways, withholding
+from croissant_recipes.compiler import expectations, giveaways, labels_there, withholding
+from croissant_recipes.compiler.labels import Comparison
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, diff, drift, drift_notes
@@ -44,6 +45,7 @@ class Prepared:
         changes: What differs.
         diagnostics: Everything found. With an error among them nothing is written.
         undecided: What is there, and what others changed in it that nobody decided about; ``None`` where they did not.
+        labels: The labels of the result beside those that are there, ``None`` where it did not come to that.
     """
 
     there: Mapping[str, bytes]
@@ -54,6 +56,7 @@ class Prepared:
     changes: Changes
     diagnostics: tuple[Diagnostic, ...]
     undecided: tuple[Existing, Drift] | None = None
+    labels: Comparison | None = None
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -175,6 +178,8 @@ def _prepare(
         return Prepared(there, aside, content, {}, (), nothing, in_order([*diagnostics, *refused]))
     diagnostics += giveaways.find(plan, content, json.loads(files[METADATA]))
     diagnostics += withholding.shown_again(plan.target.spec, content, plan.checked)
+    compared = labels_there.compare(plan, content, there_now, options)
+    diagnostics += labels_there.findings(compared, plan, output.place, options)
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
@@ -188,7 +193,7 @@ def _prepare(
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
-    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked)
+    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked, compared)
 
 
 def _unexpected(plan: Plan, there: Existing | None, options: Options) -> list[Diagnostic]:

@@ -21,7 +21,7 @@ from croissant_recipes import __version__
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
-from croissant_recipes.options import Options, default_jobs
+from croissant_recipes.options import ALLOWED, Options, default_jobs
 from croissant_recipes.render.colour import paint_for
 from croissant_recipes.shown import printable, shown
 from croissant_recipes.streams import Streams
@@ -151,6 +151,13 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--strict", is_flag=True, help="Make values that other readers change errors, and warnings of `expect`."
             ),
+            click.option(
+                "--allow",
+                multiple=True,
+                type=click.Choice(ALLOWED),
+                help="Let this build do what would stop it: give objects other labels than those that are there. "
+                "Repeatable.",
+            ),
             click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
             click.option("--offline", is_flag=True, help="Use cached answers of the portal only, whatever their age."),
             _FORMAT,
@@ -270,6 +277,34 @@ def adopt(**flags: Any) -> None:
     sys.exit(api.diagnostics_exit_code(result.diagnostics))
 
 
+@main.command(epilog=_examples("labels recipe.yaml", "labels --write recipe.yaml"))
+@_planning
+@click.option(
+    "--write", is_flag=True, help="Write labels into `objects` of the recipe, for objects that it gives none."
+)
+def labels(**flags: Any) -> None:
+    """Show or write the labels of a recipe's objects.
+
+    They are shown with who gives them and with those that are there: at the output, else in the base. --write makes the
+    recipe say these and, for objects that are not there, those of the plan. Its comments and layout stay.
+    """
+    from croissant_recipes import api
+
+    if len(flags["recipes"]) > 1:
+        raise click.UsageError("one recipe at a time")
+    path, options = flags["recipes"][0], _options(flags)
+    result = api.labels(path, options=options, progress=_progress(flags), write=flags["write"])
+    from croissant_recipes.render import findings, label_table
+
+    if flags["form"] == "json":
+        click.echo(label_table.as_json(result))
+    else:
+        _echo_err(findings.diagnostics(result.diagnostics, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
+        if not flags["quiet"] and (result.rows or not result.diagnostics):
+            click.echo(label_table.as_text(result))
+    sys.exit(api.diagnostics_exit_code(result.diagnostics))
+
+
 @main.command(epilog=_examples("schema > recipe.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the recipe format, for editors."""
@@ -377,6 +412,7 @@ def _options(flags: dict[str, Any]) -> Options:
         cache="refresh" if flags["refresh"] else "offline" if flags["offline"] else "use",
         on_drift=flags.get("on_drift", "stop"),
         force=bool(flags.get("force")),
+        allow=frozenset(flags["allow"]),
     )
 
 

@@ -116,6 +116,8 @@ class Code(Enum):
     PATTERN_TIME = ("CR412", "pattern takes too long")
     GIVEN_AWAY = ("CR418", "what an output hides shows", ExitCode.BLOCKED)
     MASKED_NAMES = ("CR419", "masked names cannot be kept", ExitCode.BLOCKED)
+    LABELS_MOVE = ("CR414", "labels of objects would move", ExitCode.BLOCKED)
+    LABELS_NOT_DENSE = ("CR415", "labels not dense")
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

@@ -203,8 +203,12 @@ def list_instead(text: str, known: Callable[[str], bool] = bool) -> str | None:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) == 1 or not all(parts) or text.startswith("re:") or not any(map(known, parts)):
         return None
-    written = [part if _PLAIN.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in parts]
-    return f"a list is written [{', '.join(written)}]"
+    return f"a list is written [{', '.join(map(as_yaml, parts))}]"
+
+
+def as_yaml(text: str) -> str:
+    """A text as a key or in a list of YAML."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def did_you_mean(name: str, names: Sequence[str] | Iterable[str], *, what: str = "there are") -> str | None:

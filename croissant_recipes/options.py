@@ -14,6 +14,10 @@ CacheMode = Literal["use", "refresh", "offline"]
 """Whether answers of the portal are taken from the cache, asked for anew, or required to be there."""
 
 
+ALLOWED = ("labels",)
+"""What a build may be allowed to do once: ``labels`` to give objects other labels than those that are there."""
+
+
 def default_jobs() -> int:
     """How much to have under way at once: files are waited for more than worked on."""
     return min(32, 4 * (os.cpu_count() or 1))
@@ -35,6 +39,10 @@ class Options:
         cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
         on_drift: What happens to changes that others made to a built Croissant.
         force: Whether a Croissant that this recipe did not build may be replaced.
+        allow: What this build may do that would stop it, of ``ALLOWED``.
+
+    Raises:
+        ValueError: ``allow`` has a word that is not of ``ALLOWED``.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -47,3 +55,9 @@ class Options:
     cache: CacheMode = "use"
     on_drift: Literal["stop", "keep", "discard"] = "stop"
     force: bool = False
+    allow: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        # One text would be taken for its letters, and a word that nobody knows would allow nothing, silently.
+        if isinstance(self.allow, str) or not set(self.allow) <= {*ALLOWED}:
+            raise ValueError(f"allow takes words of {', '.join(ALLOWED)}, not {self.allow!r}")

@@ -14,6 +14,7 @@ from typing import Any
 from croissant_recipes import planning
 from croissant_recipes.building import Prepared
 from croissant_recipes.compiler.collisions import Collision
+from croissant_recipes.compiler.labels import Move
 from croissant_recipes.compiler.layers import LayerRows, RenameReport, SelectorReport
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.compiler.planner import Plan, Resolution
@@ -89,6 +90,7 @@ class Report:
         objects: The pickable objects.
         changes: How it differs from what is there, ``None`` where that could not be said.
         files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
+        label_moves: Labels of objects that are there and would be others.
     """
 
     path: str
@@ -112,6 +114,7 @@ class Report:
     objects: tuple[Mapping[str, Any], ...] = ()
     changes: Changes | None = None
     files: tuple[str, ...] = ()
+    label_moves: tuple[Move, ...] = ()
 
     @property
     def oldest_answer(self) -> float | None:
@@ -170,6 +173,7 @@ def make(
         objects=tuple(plan.content.config["pickable_objects"]),
         changes=prepared.changes if prepared else None,
         files=prepared.touched if prepared else (),
+        label_moves=prepared.labels.moves if prepared and prepared.labels else (),
     )
 
 

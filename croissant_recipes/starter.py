@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from croissant_recipes import options, progress
-from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.compiler.labels import Entry, Giver, Labelling, original_name
+from croissant_recipes.diagnostics import Diagnostic, as_yaml
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, PortalSource, Source
@@ -103,6 +104,24 @@ def _lines(title: str, names: Iterable[str], indent: str = "    ") -> list[str]:
     return [f"{indent}# {title}:", *shown, *more]
 
 
+def _objects(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Labels as the first build would give them, said before anything can move them."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        name = str(entry["name"])
+        found.setdefault(name, Entry(name, original_name(entry), entry.get("label"), Giver.SOURCE))
+    numbers = Labelling(tuple(found.values())).numbers()
+    if not numbers:
+        return []
+    by_label = sorted(numbers, key=lambda name: (numbers[name], name))
+    return [
+        "# Labels are class numbers. Those that are written here stay, whatever else comes. Where a layer renames an",
+        "# object, write the new name here; `croissant-recipe labels` shows them all.",
+        "objects:",
+        *(f"  {as_yaml(name)}: {{label: {numbers[name]}}}" for name in by_label),
+    ]
+
+
 def _project_recipe(name: str, config: str, inventory: Inventory, folder: Path) -> str:
     lines = _head(name, f"A starter recipe over the copick project {config}.")
     lines += [
@@ -117,7 +136,7 @@ def _project_recipe(name: str, config: str, inventory: Inventory, folder: Path) 
         f"    {COPICK.name}: {{{COPICK.place}: {_quoted(config)}}}",
         "",
     ]
-    lines += _lines("Pickable objects", [str(o["name"]) for o in inventory.objects], "")
+    lines += _objects(inventory.objects)
     lines += ["", "layers:", "  - export: lab"]
     runs = list(inventory.table("runs")["name"])
     lines += _lines(f"{len(runs)} runs", runs)
@@ -144,6 +163,8 @@ def _distinct(artifact: str, inventory: Inventory) -> list[str]:
 
 
 def _portal_recipe(found: Contents, spec: PortalSource) -> str:
+    from croissant_recipes.sources.portal.portal_objects import pickable
+
     said = {key: list(dict.fromkeys(getattr(spec, key))) for key in ("datasets", "depositions")}
     named = {key: ", ".join(map(str, ids)) for key, ids in said.items() if ids}
     name = "portal-" + "-".join(map(str, said["datasets"] or ["depositions", *said["depositions"]]))
@@ -161,7 +182,7 @@ def _portal_recipe(found: Contents, spec: PortalSource) -> str:
         "",
     ]
     lines += _lines("Datasets", [f"{d}: {title} (runs: {found.runs[d]:,})" for d, title in found.titles.items()], "")
-    lines += ["", "layers:", "  - export: portal"]
+    lines += ["", *_objects(pickable(found.objects)), "", "layers:", "  - export: portal"]
     lines += _lines("Tomograms", [f"{t.tomo_type}@{t.voxel_size} ({t.count:,})" for t in found.tomograms])
     lines += _portal_tomograms(found)
     lines += ["    others: exclude", ""]

@@ -88,6 +88,13 @@ def _build_and_annotate() -> None:
     run.new_picks("proteasome", session_id="review", user_id="ada").from_numpy([[1.0, 2.0, 3.0]])
 
 
+def _build_and_relabel() -> None:
+    _build()
+    config = json.loads(Path("sample/filesystem.json").read_bytes())
+    config["pickable_objects"][0]["label"] = 9
+    Path("sample/filesystem.json").write_text(json.dumps(config), encoding="utf-8")
+
+
 def _build_and_lose_record() -> None:
     _build()
     os.remove("sample/Croissant/croissant-recipe.json")
@@ -166,6 +173,12 @@ EXAMPLES = {
     "CR409": _planned("others: include", "others: exclude", "root: sample", "root: build"),
     "CR410": _planned("\nsplits:", "\n  - append: lab\n    picks: ribosome:curator/*\n    others: exclude\n\nsplits:"),
     "CR411": _planned("ribosome:*/*", "*", prepare=_copy_picks("ada_1_virus.json")),
+    "CR414": _planned(prepare=_build_and_relabel),
+    "CR415": _planned(
+        *("root: sample", "root: sample\n  labels: dense"),
+        *("others: include", "others: exclude"),
+        *("expect:", "objects:\n  ribosome: { label: 9 }\n\nexpect:"),
+    ),
     "CR418": _planned(*_hiding('mask_runs: { val: "run-{n:03}" }')),
     "CR419": _planned(
         *_hiding('withhold: { val: [picks, tomograms] }, mask_runs: { val: "run-{n:03}" }'),

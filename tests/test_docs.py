@@ -21,7 +21,7 @@ from croissant_recipes.croissant import build_record
 from croissant_recipes.language import recipe
 from croissant_recipes.language.rai import RAI_FIELDS
 from croissant_recipes.language.source_kinds import KINDS
-from croissant_recipes.render import adoption, as_json, findings
+from croissant_recipes.render import adoption, as_json, findings, label_table
 from docs import error_examples, generate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -141,7 +141,8 @@ def test_exit_codes_are_told_with_the_errors_that_lead_to_them() -> None:
 
 def test_the_compatibility_page_names_the_versions_of_formats() -> None:
     rows = re.findall(r"^\| .* \| (\d+) \|", _read("docs/compatibility.md"), re.MULTILINE)
-    now = [recipe.FORMAT_VERSION, findings.FORMAT, as_json.FORMAT, adoption.FORMAT, build_record.RECORD_FORMAT]
+    now = [recipe.FORMAT_VERSION, findings.FORMAT, as_json.FORMAT, adoption.FORMAT, label_table.FORMAT]
+    now.append(build_record.RECORD_FORMAT)
     assert [int(r) for r in rows] == now
 
 

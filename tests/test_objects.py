@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import objects
+from croissant_recipes.compiler.labels import Entry, Giver, Labelling
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.diagnostics import Severity
 
@@ -153,19 +154,22 @@ def test_an_object_that_only_rows_name_can_be_defined(tmp_path: Path) -> None:
 # Labels and colours
 
 
+def completed(*given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Objects as one source has them, with what they lack."""
+    entries = tuple(Entry(o["name"], o["name"], o["label"], Giver.SOURCE if o["label"] else Giver.TOOL) for o in given)
+    return objects.complete(objects.Offered({o["name"]: o for o in given}), Labelling(entries).numbers())
+
+
 def test_labels_that_are_missing_are_the_lowest_free_ones_by_name() -> None:
     given = [obj("zeta", None), obj("alpha", None), obj("beta", 2), obj("gamma", None), obj("delta", 4)]
-    complete, found = objects.complete({o["name"]: o for o in given})
+    complete = completed(*given)
     assert {o["name"]: o["label"] for o in complete} == {"alpha": 1, "beta": 2, "delta": 4, "gamma": 3, "zeta": 5}
     assert [o["name"] for o in complete] == [o["name"] for o in given], "the order stays"
-    assert found == []
 
 
 def test_a_colour_depends_on_the_name_alone() -> None:
     assert objects.color_of("ribosome") == [167, 57, 205, 255]
-    (one, _), (other, _) = (
-        objects.complete({n: {**obj(n), "color": None} for n in names}) for names in (("a", "b"), ("b", "c", "a"))
-    )
+    one, other = (completed(*({**obj(n), "color": None} for n in names)) for names in (("a", "b"), ("b", "c", "a")))
     assert {o["name"]: o["color"] for o in one}.items() <= {o["name"]: o["color"] for o in other}.items()
     for entry in other:
         assert PickableObject(**entry).color == tuple(entry["color"])
@@ -175,8 +179,8 @@ def test_a_colour_depends_on_the_name_alone() -> None:
 @settings(max_examples=60, deadline=None)
 def test_labels_do_not_depend_on_the_order_of_objects(labels: dict[str, int | None], seed: int) -> None:
     shuffled = random.Random(seed).sample(sorted(labels), len(labels))
-    one, _ = objects.complete({n: obj(n, labels[n]) for n in labels})
-    other, _ = objects.complete({n: obj(n, labels[n]) for n in shuffled})
+    one = completed(*(obj(n, labels[n]) for n in labels))
+    other = completed(*(obj(n, labels[n]) for n in shuffled))
     found = {o["name"]: o["label"] for o in one}
     assert found == {o["name"]: o["label"] for o in other}
     assert all(found[n] == label for n, label in labels.items() if label is not None)

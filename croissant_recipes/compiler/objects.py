@@ -5,19 +5,24 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from croissant_recipes.codes import Code
+from croissant_recipes.compiler.labels import ORIGINAL_NAME, Entry, Giver, Labelling, original_name
 from croissant_recipes.diagnostics import Diagnostic, Severity, did_you_mean
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.language.recipe import ObjectOverride
+from croissant_recipes.language.recipe import ObjectOverride, Output
 from croissant_recipes.language.yaml_nodes import Document
 from croissant_recipes.schema import ARTIFACTS
 
 PickableObject = dict[str, Any]
+
+Origin = tuple[LayerSpec, str]
+"""A layer, and the name of one of its sources."""
 
 FIELDS = (
     "name",
@@ -33,7 +38,20 @@ FIELDS = (
 )
 """The fields of copick's ``PickableObject``, in its order; a test holds them equal."""
 
-ORIGINAL_NAME = "portal_original_name"
+
+@dataclass(frozen=True)
+class Offered:
+    """The pickable objects that a result may list.
+
+    Attributes:
+        objects: By name, as the sources and the recipe have them.
+        origin: The layer that each is of, and the name of its source.
+        used: Names that rows have, whatever a result shows of these.
+    """
+
+    objects: Mapping[str, PickableObject]
+    origin: Mapping[str, Origin] = field(default_factory=dict)
+    used: frozenset[str] = frozenset()
 
 
 def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[PickableObject]:
@@ -55,16 +73,16 @@ def renamed(objects: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> l
 def union(
     offered: Sequence[tuple[LayerSpec, str, Sequence[PickableObject]]],
     overrides: Mapping[str, ObjectOverride],
-) -> tuple[dict[str, PickableObject], list[Diagnostic]]:
-    """The objects of all sources of all layers by name. The earlier entry wins; a later one that says otherwise is
-    reported, unless the recipe itself says what is right.
+) -> tuple[dict[str, PickableObject], dict[str, Origin], list[Diagnostic]]:
+    """The objects of all sources of all layers by name, and where each is from. The earlier entry wins; a later
+    one that says otherwise is reported, unless the recipe itself says what is right.
 
     Args:
         offered: Each layer, the name of one of its sources, and the objects of that.
         overrides: The recipe's ``objects:``.
     """
     merged: dict[str, PickableObject] = {}
-    origin: dict[str, tuple[LayerSpec, str]] = {}
+    origin: dict[str, Origin] = {}
     found: list[Diagnostic] = []
     for spec, source, entries in offered:
         for entry in entries:
@@ -88,7 +106,7 @@ def union(
                     span=spec.span,
                 )
             )
-    return merged, found
+    return merged, origin, found
 
 
 def _differences(one: PickableObject, other: PickableObject) -> list[str]:
@@ -128,7 +146,9 @@ def override(
                 hint = "add `is_particle: true` or `false` to define it here"
             else:
                 message = f"no pickable object is called {name!r}"
-                hint = did_you_mean(name, [*result, *named]) or "overrides go by output name, after renames"
+                renamed = sorted(n for n, entry in result.items() if n != name and original_name(entry) == name)
+                near = did_you_mean(name, renamed or [*result, *named])
+                hint = near or "overrides go by output name, after renames"
             found.append(Diagnostic(Code.OBJECT_UNKNOWN, message, span=span, hint=hint))
     return result, found
 
@@ -147,44 +167,38 @@ def undefined(objects: Mapping[str, PickableObject], artifacts: Mapping[str, pd.
     return found
 
 
-def complete(objects: Mapping[str, PickableObject]) -> tuple[list[PickableObject], list[Diagnostic]]:
-    """Give a label and a colour to objects that have none, the same in every process: labels by the source's names,
-    from the lowest that is free; colours by a hash of the name."""
-    taken = {o["label"] for o in objects.values() if o.get("label") is not None}
-    result = {name: dict(entry) for name, entry in objects.items()}
-    label = 1
-    for name in sorted(result, key=lambda n: _label_order(n, result)):
-        entry = result[name]
-        if entry.get("label") is None:
-            while label in taken:
-                label += 1
-            entry["label"] = label
-            taken.add(label)
-        if entry.get("color") is None:
-            entry["color"] = color_of(name)
-    return list(result.values()), _shared_labels(result)
+def labelling(
+    offered: Offered, overrides: Mapping[str, ObjectOverride], output: Output, visible: Set[str]
+) -> Labelling:
+    """What decides the labels of a result.
+
+    Args:
+        offered: All objects, with the recipe's ``objects:`` applied.
+        overrides: ``objects:`` of the recipe.
+        output: What the recipe says of the result.
+        visible: Names that rows of the result have.
+    """
+    entries = []
+    for name, entry in offered.objects.items():
+        given, (spec, source) = entry.get("label"), offered.origin.get(name, (None, None))
+        giver = Giver.TOOL
+        if name in overrides and overrides[name].label is not None:
+            giver = Giver.RECIPE
+        elif given is not None and spec is not None:
+            giver = Giver.SOURCE if spec.number else Giver.BASE
+        source = source if giver is Giver.SOURCE else None
+        listed = name in visible or output.unused_objects == "keep"
+        entries.append(Entry(name, original_name(entry), given, giver, source, name in offered.used, listed))
+    return Labelling(tuple(entries), output.labels == "dense")
 
 
-def _label_order(name: str, objects: Mapping[str, PickableObject]) -> tuple[bool, str, str]:
-    """By the source's name, so that no rename moves a label. An object that another layer has under its old name comes
-    after all others, so that a layer more or less moves none either."""
-    original = str((objects[name].get("metadata") or {}).get(ORIGINAL_NAME, name))
-    return original != name and original in objects, original, name
-
-
-def _shared_labels(objects: Mapping[str, PickableObject]) -> list[Diagnostic]:
-    by_label: dict[int, list[str]] = {}
-    for name in sorted(objects):
-        by_label.setdefault(objects[name]["label"], []).append(name)
+def complete(offered: Offered, numbers: Mapping[str, int]) -> list[PickableObject]:
+    """The objects that are listed, with their labels, and with a colour where they have none: a hash of the name, the
+    same in every process."""
     return [
-        Diagnostic(
-            Code.OBJECT_DRIFT,
-            f"objects {' and '.join(repr(n) for n in names)} have the label {label}",
-            Severity.WARNING,
-            hint=f"labels tell objects apart in multilabel segmentations; set one under `objects: {{{names[-1]}: …}}`",
-        )
-        for label, names in sorted(by_label.items())
-        if len(names) > 1
+        {**entry, "label": numbers[name]} | ({"color": color_of(name)} if entry.get("color") is None else {})
+        for name, entry in offered.objects.items()
+        if name in numbers
     ]
 
 

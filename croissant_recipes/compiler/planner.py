@@ -17,6 +17,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.compiler import (
     collisions,
     expectations,
+    labels,
     layers,
     merging,
     objects,
@@ -25,8 +26,10 @@ from croissant_recipes.compiler import (
     splits,
     withholding,
 )
+from croissant_recipes.compiler.labels import Labelling
 from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Merged
+from croissant_recipes.compiler.objects import Offered
 from croissant_recipes.compiler.urls import Publication
 from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant import masked_names
@@ -44,7 +47,8 @@ _BASE_LAYER = LayerSpec(-1, "base", ("base",), {artifact: TypeFilter(artifact, T
 """Layer 0: all of the Croissant that a recipe starts from."""
 
 _HASHED = tuple(name for name, described in ARTIFACTS.items() if described.hashed)
-_NAMED = tuple((n, d.object_column) for n, d in ARTIFACTS.items() if d.object_column and d.of_run)
+_OF_OBJECTS = tuple((n, d.object_column) for n, d in ARTIFACTS.items() if d.object_column)
+_NAMED = tuple((n, column) for n, column in _OF_OBJECTS if ARTIFACTS[n].of_run)
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Files to read, as (root, path), by source."""
@@ -129,7 +133,8 @@ class Settled:
         resolution: How the layers came together.
         artifacts: The artifact tables, with what the files say and the splits of runs.
         voxel_spacings: The rows of voxel spacings.
-        config: ``copick:config``.
+        config: What ``copick:config`` says of the project.
+        offered: Its pickable objects, of which each result lists all or some.
         diagnostics: Everything found so far, check's findings included.
     """
 
@@ -137,6 +142,7 @@ class Settled:
     artifacts: Mapping[str, pd.DataFrame]
     voxel_spacings: pd.DataFrame
     config: Mapping[str, object]
+    offered: Offered
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -177,6 +183,7 @@ class Plan:
         hidden: What it does not show.
         hides: What each result of the recipe does not show, by its name; of that of which is told what all share.
         identities: What each source resolved to (``Source.identity``), by its name.
+        labelling: What decided the labels of its objects.
     """
 
     resolution: Resolution
@@ -189,6 +196,7 @@ class Plan:
     hidden: Hidden
     hides: Mapping[str, Hidden] = field(default_factory=dict)
     identities: Mapping[str, str] = field(default_factory=dict)
+    labelling: Labelling = field(default_factory=Labelling)
 
     @property
     def checked(self) -> CheckedRecipe:
@@ -235,9 +243,12 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
     found += problems
     kept = resolution.base.voxel_spacings if resolution.base else tables.records("voxel_spacings")
     spacings = records.voxel_spacings(artifacts, kept)
-    config, problems = _config(resolution, artifacts)
+    offered, problems = _objects(resolution, artifacts)
     found += problems
-    return Settled(resolution, artifacts, spacings, config, in_order(found))
+    for spec in resolution.checked.outputs:
+        found += _labels(offered, artifacts, resolution.checked, spec)
+    config = {**_project(resolution), **resolution.checked.recipe.project.model_dump(exclude_none=True)}
+    return Settled(resolution, artifacts, spacings, config, offered, in_order(found))
 
 
 def finish(settled: Settled, target: Target) -> Plan:
@@ -259,9 +270,11 @@ def finish(settled: Settled, target: Target) -> Plan:
         root = target.project_root
         found += withholding.published_with(settled.artifacts, resolution.layers, spec, resolution.checked, root)
     rows = records.from_artifacts(artifacts, spacings)
+    labelling = objects.labelling(settled.offered, recipe.objects, spec.output, _names(visible))
+    listed = objects.complete(settled.offered, labelling.numbers())
     content = Content(
         tables=records.without_lineage(rows),
-        config=settled.config,
+        config={**settled.config, "pickable_objects": listed},
         dataset=recipe.dataset.model_dump(exclude_none=True) if recipe.dataset else None,
         base=target.manifest,
         base_url=publication.base_url,
@@ -269,8 +282,17 @@ def finish(settled: Settled, target: Target) -> Plan:
         parquet=spec.output.parquet,
         beside=_table_of_names(target, resolution.checked),
     )
+    found += hidden.diagnostics
     return Plan(
-        resolution, target, publication, artifacts, rows, content, in_order([*found, *hidden.diagnostics]), hidden
+        resolution,
+        target,
+        publication,
+        artifacts,
+        rows,
+        content,
+        in_order(found),
+        hidden,
+        labelling=labelling,
     )
 
 
@@ -376,24 +398,35 @@ def _with_splits(runs: pd.DataFrame, resolution: Resolution) -> tuple[pd.DataFra
     return runs.assign(split=runs["name"].map(assigned).astype("str")), problems
 
 
-def _config(
-    resolution: Resolution, artifacts: Mapping[str, pd.DataFrame]
-) -> tuple[dict[str, object], list[Diagnostic]]:
-    """``copick:config``: what the project says of itself, and its pickable objects."""
+def _objects(resolution: Resolution, artifacts: Mapping[str, pd.DataFrame]) -> tuple[Offered, list[Diagnostic]]:
+    """The pickable objects, as the sources and the recipe have them."""
     recipe, document = resolution.checked.recipe, resolution.checked.document
-    offered = [
+    of_layers = [
         (layer.spec, source, objects.renamed(part.objects, layer.object_names))
         for layer in resolution.layers.values()
         for source, part in layer.sources
     ]
-    united, found = objects.union(offered, recipe.objects)
+    united, origin, found = objects.union(of_layers, recipe.objects)
     used = {name for a, column in _NAMED for name in artifacts[a][column].unique()}
     united, more = objects.override(united, recipe.objects, used, document)
     found += [*more, *objects.undefined(united, artifacts)]
-    complete, more = objects.complete(united)
-    found += more
-    said = {**_project(resolution), **recipe.project.model_dump(exclude_none=True)}
-    return {**said, "pickable_objects": complete}, found
+    return Offered(united, origin, _names(artifacts)), found
+
+
+def _names(artifacts: Mapping[str, pd.DataFrame]) -> frozenset[str]:
+    """The objects that rows are of."""
+    return frozenset(name for a, column in _OF_OBJECTS for name in artifacts[a][column].unique())
+
+
+def _labels(
+    offered: Offered, artifacts: Mapping[str, pd.DataFrame], checked: CheckedRecipe, spec: OutputSpec
+) -> Iterator[Diagnostic]:
+    """What is to be said of the labels of a result."""
+    labelling = objects.labelling(offered, checked.recipe.objects, spec.output, offered.used)
+    kinds = artifacts["segmentations"]["segmentation_type"]
+    yield from labels.shared(labelling)
+    span = checked.document.key_span(*spec.path)
+    yield from labels.not_as_meant(labelling, int((kinds == "multilabel").sum()), span)
 
 
 def _project(resolution: Resolution) -> Mapping[str, object]:

@@ -130,6 +130,14 @@ class Output(Model):
     )
     fs_args: FsArgs = Field(default_factory=nothing, description="fsspec keyword arguments for project_root.")
     parquet: StrictBool = Field(False, description="Write Parquet beside each CSV and back the record sets with it.")
+    unused_objects: Literal["keep", "drop"] = Field(
+        "keep", description="Whether pickable objects that no row is of are listed."
+    )
+    labels: Literal["dense"] | None = Field(
+        None,
+        description="Number the objects that have rows from 1, but for labels that `objects` gives. "
+        "Without it, objects have the labels of their sources.",
+    )
 
 
 class NamedOutput(Output):

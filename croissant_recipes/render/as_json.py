@@ -52,6 +52,7 @@ def _report(report: Report) -> dict[str, Any]:
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)
+        document["label_moves"] = [asdict(move) for move in report.label_moves]
     return document
 
 
