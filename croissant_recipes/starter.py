@@ -17,6 +17,7 @@ from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.language.source_kinds import COPICK, PORTAL, CopickSource, PortalSource, Source
 from croissant_recipes.location import is_url
 from croissant_recipes.schema import ARTIFACT_TYPES
+from croissant_recipes.shown import printable
 from croissant_recipes.sources.base import Inventory, Means
 from croissant_recipes.sources.opener import open_source
 from croissant_recipes.work import Workers
@@ -67,15 +68,15 @@ def _slug(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A value as YAML writes it."""
-    return yaml.safe_dump(text, width=10**6, allow_unicode=True, default_style='"').strip()
+    """A value as YAML writes it, with escapes for what could control a terminal that the recipe is printed on."""
+    return yaml.safe_dump(text, width=10**6, allow_unicode=text.isprintable(), default_style='"').strip()
 
 
 def _head(name: str, about: str) -> list[str]:
     return [
         _SCHEMA_LINE,
         "#",
-        f"# {about}",
+        f"# {printable(about)}",
         "# Fill in the licence and the date, look at what it would do with `croissant-recipe plan`, then build it.",
         "",
         "recipe: 1",
@@ -99,7 +100,7 @@ def _lines(title: str, names: Iterable[str], indent: str = "    ") -> list[str]:
     pool = list(names)
     if not pool:
         return []
-    shown = [f"{indent}#   {n}" for n in pool[:_LISTED]]
+    shown = [f"{indent}#   {printable(n)}" for n in pool[:_LISTED]]
     more = [f"{indent}#   … and {len(pool) - _LISTED} more"] if len(pool) > _LISTED else []
     return [f"{indent}# {title}:", *shown, *more]
 

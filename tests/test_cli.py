@@ -10,6 +10,7 @@ from pathlib import Path
 
 import copick
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 import croissant_recipes
@@ -325,6 +326,16 @@ def test_init_writes_a_recipe_that_builds(lab: Path) -> None:
     assert run("build", "mine.yaml").exit_code == ExitCode.GOOD
     assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml").exit_code == ExitCode.INVALID
     assert run("init", "--config", "sample/filesystem.json", "-o", "mine.yaml", "--force").exit_code == ExitCode.GOOD
+
+
+def test_a_starter_recipe_stays_one_whatever_things_are_called(lab: Path) -> None:
+    (runs,) = {path.parent for path in lab.rglob("TS_001")}
+    (runs / "TS_000\nlayers: []\x1b[2J\u202e").mkdir()
+    result = run("init", "--config", "sample/filesystem.json")
+    assert "\x1b" not in result.output
+    assert "\u202e" not in result.output
+    assert len(yaml.safe_load(result.stdout)["layers"]) == 1
+    assert "TS_000\\nlayers" in result.stdout
 
 
 def test_init_of_a_config_that_is_not_there(lab: Path) -> None:
