@@ -88,6 +88,7 @@ class Code(Enum):
     RENAME_PATTERN = ("CR223", "rename pattern not usable")
     OUTPUTS = ("CR225", "outputs do not fit each other")
     HIDING = ("CR226", "what an output hides cannot be hidden so")
+    SPLIT_SOURCE = ("CR228", "split of a source that brings no runs")
 
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)

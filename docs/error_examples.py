@@ -144,6 +144,12 @@ EXAMPLES = {
         "  project_root: sample\n", "  project_root: sample\n\noutputs: { public: { project_root: out } }\n"
     ),
     "CR226": _edit(*_hiding("withhold: { val: pick }")),
+    "CR228": Example(
+        (
+            ("sources:\n", "sources:\n  spare:\n    copick: { config: sample/filesystem.json }\n"),
+            ("val: [", "val: [{ source: spare }, "),
+        ),
+    ),
     "CR301": _planned("sample/filesystem.json", "sample/config.json"),
     "CR302": _planned(
         "sample/filesystem.json", "sample/bad.json", prepare=_write("sample/bad.json", '{"config_type": "filesystm"}')

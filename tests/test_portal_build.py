@@ -43,6 +43,7 @@ from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
 from croissant_recipes import api, from_croissant
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.sources.portal import datasets as portal_datasets
 from tests.portal_oracle import RecordTables, copick_append, copick_export, copick_portal_root, read_records
@@ -519,6 +520,35 @@ def test_sessions_may_have_a_jinja_template_and_fall_back_where_it_is_empty(serv
         named = f"{state[row['object_name']]}-by-{author.replace(' ', '-')}"
         expected = (named, file) if state[row["object_name"]] else (file, "")
         assert (row["session_id"], row["portal_session_id"]) == expected
+
+
+def test_splits_by_fields_of_runs_cost_no_request(server: Server, tmp_path: Path) -> None:
+    """They are asked for with the runs, where a recipe compares them; others ask what they asked before."""
+
+    def asked(splits: dict[str, Any], **of_layer: Any) -> tuple[dict[str, set[str]], list[str]]:
+        before = len(server.stats.queries)
+        layer = {"run_name": "run-{id}", "tomograms": "none", "others": "exclude", **of_layer}
+        (result,) = api.plan(write(tmp_path, server.url, layer, splits=splits), options=Options(cache="refresh"))
+        assert not [str(d) for d in result.diagnostics if d.is_error]
+        assert result.plan is not None
+        runs = result.plan.content.tables["runs"]
+        found = {s: set(runs["name"][runs["split"] == s]) for s in result.plan.content.splits}
+        return found, sorted(server.stats.queries[before:])
+
+    of = {d: {f"run-{r['id']}" for r in TABLES["Run"] if r["datasetId"] == d} for d in DATASETS}
+    named = next(r for r in TABLES["Run"] if r["datasetId"] == 10000)
+    nothing, plain = asked({})
+    assert nothing == {}
+    of_10301 = {"source": "cdp", "where": {"dataset_id": 10301}}
+    train = {"where": {"dataset_id": 10440}}
+    by_known, queries = asked({"assign": {"train": train, "test": [str(named["id"]), of_10301]}, "unassign": "TS_0002"})
+    assert by_known == {"train": of[10440] - {"run-20000004"}, "test": {f"run-{named['id']}", *of[10301]}}
+    assert queries == plain, "what is compared is read of every run anyway"
+    by_field, queries = asked({}, split={"val": {"where": {"s3_prefix": named["s3Prefix"]}}})
+    assert by_field == {"val": {f"run-{named['id']}"}}
+    assert len(queries) == len(plain)
+    (changed,) = set(queries) - set(plain)
+    assert "s3Prefix" in changed
 
 
 def test_run_names_of_one_dataset_are_unique(server: Server, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from compiling import HEADER, artifacts, inventory, plan, recipe, with_code
 from hypothesis import given, settings
@@ -163,6 +164,107 @@ def test_unassigning_a_run_that_is_not_there_is_an_error(tmp_path: Path) -> None
     assert [p.code for p in problems] == [Code.SPLIT_RUN]
 
 
+# By what is known of runs
+
+LAB, CDP = ["TS_1", "TS_2"], {"257": ("TS_1", 10440), "258": ("TS_8", 10440), "9": ("258", 10446)}
+
+
+def of_portal(runs: dict[str, tuple[str, int]]) -> Inventory:
+    """Runs by id, each with its portal name and dataset."""
+    columns = {
+        "name": list(runs),
+        "portal_run_id": list(runs),
+        "run_alias": [name for name, _ in runs.values()],
+    }
+    table = tables.artifacts("runs", columns)
+    table["run.dataset_id"] = pd.Series([dataset for _, dataset in runs.values()], dtype=object)
+    table["run.name"] = pd.Series([name for name, _ in runs.values()], dtype=object)
+    return inventory(runs=table)
+
+
+PORTAL_HEADER = HEADER.replace("other: {copick: {config: other.json}}", "other: {portal: {datasets: [10440, 10446]}}")
+
+
+def known(
+    folder: Path, splits: str, *, of_layer: str = "", lab: Sequence[str] = LAB
+) -> tuple[dict[str, set[str]], list[Diagnostic]]:
+    """The runs of each split, and what is wrong, of a layer of a project and one of a portal."""
+    body = f"layers:\n  - export: lab\n  - {{append: other, others: exclude, picks: all{of_layer}}}\n{splits}"
+    found = plan(recipe(folder, body, PORTAL_HEADER), of_runs(lab), of_portal(CDP))
+    runs = found.content.tables["runs"]
+    problems = [d for d in found.diagnostics if d.code in (Code.SPLIT_RUN, Code.SPLIT_CONFLICT)]
+    return {s: set(runs["name"][runs["split"] == s]) for s in found.content.splits}, problems
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("{where: {dataset_id: 10440}}", {"257", "258"}),
+        ("{where: {dataset_id: '10446'}}", {"9"}),
+        ("{where: {dataset_id: 10440, name: TS_8}}", {"258"}),
+        ("{source: lab}", {"TS_1", "TS_2"}),
+        ("{source: other}", {"257", "258", "9"}),
+        ("{source: other, where: {dataset_id: 10446}}", {"9"}),
+        ("[TS_2, {where: {name: TS_1}}, {source: other, where: {dataset_id: 10446}}]", {"TS_2", "257", "9"}),
+        # By id; by portal name; by the portal name of one run and the output's name of another, which is the one meant.
+        ("['257']", {"257"}),
+        ("TS_8", {"258"}),
+        ("TS_1", {"TS_1"}),
+        ("'258'", {"258"}),
+        ("'TS_*'", {"TS_1", "TS_2", "257", "258"}),
+    ],
+)
+def test_runs_by_anything_known_of_them(tmp_path: Path, chosen: str, expected: set[str]) -> None:
+    assert known(tmp_path, f"splits: {{assign: {{test: {chosen}}}}}\n") == ({"test": expected}, [])
+    # The same runs, whoever names them.
+    rest = {*LAB, *CDP} - expected
+    unassigned = f"splits: {{assign: {{test: '*'}}, unassign: {chosen}}}\n"
+    assert known(tmp_path, unassigned) == ({"test": rest} if rest else {}, [])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [("{where: {dataset_id: 10440}}", {"257", "258"}), ("[{source: other}]", {*CDP}), ("TS_1", {"257"})],
+)
+def test_a_layer_knows_its_own_runs(tmp_path: Path, chosen: str, expected: set[str]) -> None:
+    assert known(tmp_path, "", of_layer=f", split: {{test: {chosen}}}") == ({"test": expected}, [])
+
+
+def test_runs_answer_to_portal_id_and_name_after_they_are_renamed(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("split,run\nval,TS_8\nval,9\n")
+    body = "splits: {assign: {test: ['257']}, file: splits.csv}\n"
+    found = known(tmp_path, body, of_layer=", run_name: 'cdp-{name}'")
+    assert found == ({"test": {"cdp-TS_1"}, "val": {"cdp-TS_8", "cdp-258"}}, [])
+
+
+def test_a_run_of_two_sources_is_brought_by_both(tmp_path: Path) -> None:
+    found, problems = known(
+        tmp_path, "splits: {assign: {train: {source: lab}, test: {source: other}}}\n", lab=["TS_1", "257"]
+    )
+    assert [d.message for d in problems] == ["run '257' is in the splits 'train' and 'test'"]
+    assert found == {"train": {"TS_1", "257"}, "test": {"258", "9"}}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message", "hint"),
+    [
+        ("{where: {dataset_id: 10445}}", "there is no run with dataset_id: 10445", "did you mean '10446' or '10440'?"),
+        ("{where: {name: TS_2}}", "there is no run with name: TS_2", "did you mean 'TS_8' or 'TS_1'?"),
+        (
+            "{source: other, where: {dataset_id: 10446, name: TS_1}}",
+            "there is no run of source 'other' with dataset_id: 10446 and name: TS_1",
+            "each of it holds for some run, and all of it for none",
+        ),
+        ("'2571'", "there is no run '2571'", "did you mean '257'?"),
+    ],
+)
+def test_conditions_that_no_run_meets_are_errors(tmp_path: Path, chosen: str, message: str, hint: str) -> None:
+    for key in ("assign: {test: CHOSEN}", "unassign: CHOSEN"):
+        _, problems = known(tmp_path, f"splits: {{{key.replace('CHOSEN', chosen)}}}\n")
+        assert [(d.code, d.message, d.hint) for d in problems] == [(Code.SPLIT_RUN, message, hint)]
+        assert problems[0].span is not None
+
+
 # By chance
 
 RATIOS = "{train: 0.8, val: 0.1, test: 0.1}"
@@ -216,6 +318,15 @@ def test_neither_the_order_of_ratios_nor_one_of_zero_moves_a_run(tmp_path: Path)
 def test_another_seed_draws_otherwise(tmp_path: Path) -> None:
     names = [f"TS_{i}" for i in range(200)]
     assert drawn(tmp_path, names, seed=8) != drawn(tmp_path, names)
+
+
+def test_folds_are_equal_ratios(tmp_path: Path) -> None:
+    names = [f"TS_{i}" for i in range(60)]
+    body = ONE_LAYER + "splits:\n  random: {folds: 3, seed: 7}\n"
+    found = split_of(tmp_path, body, names)
+    third = 1 / 3
+    assert found == drawn(tmp_path, names, ratios=f"{{fold-1: {third!r}, fold-2: {third!r}, fold-3: {third!r}}}")
+    assert set(found.values()) == {"fold-1", "fold-2", "fold-3"}
 
 
 def test_runs_of_a_group_stay_together(tmp_path: Path) -> None:

@@ -239,8 +239,9 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
     for artifact in _HASHED:
         artifacts[artifact], problems = _with_facts(artifact, artifacts[artifact], resolution, facts)
         found += problems
-    artifacts["runs"], problems = _with_splits(artifacts["runs"], resolution)
-    found += problems
+    assigned = splits.assign(resolution.checked, artifacts, resolution.of_recipe)
+    artifacts["runs"] = _with_splits(artifacts["runs"], assigned.of_runs)
+    found += assigned.diagnostics
     kept = resolution.base.voxel_spacings if resolution.base else tables.records("voxel_spacings")
     spacings = records.voxel_spacings(artifacts, kept)
     offered, problems = _objects(resolution, artifacts)
@@ -393,9 +394,8 @@ def _broken(artifact: str, broken: Sequence[str], span: Span | None) -> Diagnost
     return Diagnostic(Code.FILE_CONTENT, message, hint=hint, span=span, notes=(*shown, *more))
 
 
-def _with_splits(runs: pd.DataFrame, resolution: Resolution) -> tuple[pd.DataFrame, list[Diagnostic]]:
-    assigned, problems = splits.assign(resolution.checked, runs, resolution.of_recipe)
-    return runs.assign(split=runs["name"].map(assigned).astype("str")), problems
+def _with_splits(runs: pd.DataFrame, of_runs: Mapping[str, str]) -> pd.DataFrame:
+    return runs.assign(split=runs["name"].map(of_runs).astype("str"))
 
 
 def _objects(resolution: Resolution, artifacts: Mapping[str, pd.DataFrame]) -> tuple[Offered, list[Diagnostic]]:

@@ -209,7 +209,7 @@ def _unknown_splits(spec: OutputSpec, checked: CheckedRecipe, there: set[str]) -
 def _declared(checked: CheckedRecipe) -> set[str]:
     splits = checked.recipe.splits
     rules = [*checked.assign, *(rule for layer in checked.layers for rule in layer.splits)]
-    drawn = splits.random.ratios if splits.random is not None else ()
+    drawn = splits.random.shares if splits.random is not None else ()
     return {*(r.split for r in rules), *(r.split for r in checked.split_rows), *drawn}
 
 

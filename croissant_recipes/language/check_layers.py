@@ -10,17 +10,14 @@ from datetime import date
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined, list_instead
 from croissant_recipes.language import portal_schema, selectors, templates
-from croissant_recipes.language.check_splits import split_rules
+from croissant_recipes.language.check_split_rules import RunChecker
 from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
-from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.loading import Draft, SourceKinds
 from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
 from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, RENAME_MAPS
-
-SourceKinds = Mapping[str, SourceKind | None]
-"""The kind of each source, ``None`` where it cannot be told what it is."""
 
 _EXAMPLES: Mapping[portal_schema.FieldType, object] = {
     "int": 1,
@@ -73,8 +70,7 @@ class _LayerChecker:
         self._check_others()
         self._check_held(filters)
         self._check_portal_only()
-        rules, problems = split_rules(self.document, layer.split, (*self.path, "split"))
-        self.found += problems
+        runs = RunChecker(self.document, self.kinds, layer.sources, f"layer {self.index + 1} brings", self.found)
         return LayerSpec(
             index=self.index,
             operation=layer.operation,
@@ -84,7 +80,7 @@ class _LayerChecker:
             run_name=self._template("run_name", layer.run_name, self._run_fields),
             session_id=self._template("session_id", layer.session_id, self._fields),
             user_id=self._template("user_id", layer.user_id, self._fields),
-            splits=rules,
+            splits=runs.rules(layer.split, (*self.path, "split")),
             on_collision=layer.on_collision,
             allow_empty=layer.allow_empty,
             span=self.document.key_span(*self.path, layer.operation),

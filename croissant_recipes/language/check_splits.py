@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
-from croissant_recipes.language import selectors
-from croissant_recipes.language.checked import PlacedSelector, SplitFileRow, SplitRule
-from croissant_recipes.language.loading import Draft
-from croissant_recipes.language.yaml_nodes import Document, Path
+from croissant_recipes.language.check_split_rules import RunChecker, check_name
+from croissant_recipes.language.checked import PlacedSelector, RunChoice, SplitFileRow, SplitRule
+from croissant_recipes.language.loading import Draft, SourceKinds
+from croissant_recipes.language.yaml_nodes import Path
 from croissant_recipes.location import is_url
-from croissant_recipes.schema import STANDARD_SPLITS, unreadable_split
+from croissant_recipes.schema import STANDARD_SPLITS
 
 _COLUMNS = ("split", "run")
 _COMPARED = 100
@@ -25,13 +25,15 @@ _COMPARED = 100
 class CheckedSplits:
     assign: tuple[SplitRule, ...]
     rows: tuple[SplitFileRow, ...]
-    unassign: tuple[PlacedSelector, ...]
+    unassign: tuple[RunChoice, ...]
 
 
-def check(draft: Draft, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, list[Diagnostic]]:
+def check(draft: Draft, kinds: SourceKinds, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, list[Diagnostic]]:
     """Check ``splits:``, its file included, against itself and the layers' own rules."""
     splits, document = draft.splits, draft.document
-    assign, found = split_rules(document, splits.assign, ("splits", "assign"))
+    runs = RunChecker(document, kinds, _bringing(draft), "the layers bring")
+    found = runs.found
+    assign = runs.rules(splits.assign, ("splits", "assign"))
     rows: tuple[SplitFileRow, ...] = ()
     if splits.file is not None:
         rows, more = _read_file(draft, splits.file)
@@ -41,50 +43,23 @@ def check(draft: Draft, of_layers: Sequence[SplitRule]) -> tuple[CheckedSplits, 
     found += _twice([*of_layers, *assign], rows)
     found += _misspelt(draft, rows)
     if splits.random is not None:
-        for name in splits.random.ratios:
-            found += _check_name(name, document.key_span("splits", "random", "ratios", name))
+        for name in splits.random.ratios or ():
+            found += check_name(name, document.key_span("splits", "random", "ratios", name))
         if splits.random.group is not None:
-            found += _check_group(document, splits.random.group)
-    unassign: list[PlacedSelector] = []
-    for path, text in _texts(splits.unassign, ("splits", "unassign")):
-        pattern, more = _pattern(document, text, path)
-        found += more
-        unassign += [pattern] if pattern else []
-    return CheckedSplits(assign, rows, tuple(unassign)), found
+            found += _check_group(runs, splits.random.group)
+    unassign = runs.choices(splits.unassign, ("splits", "unassign")) if splits.unassign is not None else ()
+    return CheckedSplits(assign, rows, unassign), found
 
 
-def split_rules(
-    document: Document, assigned: Mapping[str, str | tuple[str, ...]], where: Path
-) -> tuple[tuple[SplitRule, ...], list[Diagnostic]]:
-    """The rules of a mapping of split names to runs."""
-    rules: list[SplitRule] = []
-    found: list[Diagnostic] = []
-    for split, runs in assigned.items():
-        found += _check_name(split, document.key_span(*where, split))
-        for path, text in _texts(runs, (*where, split)):
-            pattern, problems = _pattern(document, text, path)
-            found += problems
-            rules += [SplitRule(split, pattern)] if pattern else []
-    return tuple(rules), found
+def _bringing(draft: Draft) -> Collection[str]:
+    """The sources that layers bring runs of. A layer that is wrong may bring those of any."""
+    used = {source for layer in draft.layers if layer for source in layer.sources}
+    return used if all(draft.layers) else used | draft.sources.keys()
 
 
-def _texts(value: str | tuple[str, ...] | None, path: Path) -> list[tuple[Path, str]]:
-    if value is None:
-        return []
-    return [(path, value)] if isinstance(value, str) else [((*path, i), text) for i, text in enumerate(value)]
-
-
-def _pattern(document: Document, text: str, path: Path) -> tuple[PlacedSelector | None, list[Diagnostic]]:
-    place = document.place(path)
-    try:
-        return PlacedSelector.at(selectors.parse("runs", text), place), []
-    except selectors.SelectorError as error:
-        span = place.at(error.start, error.end)
-        return None, [Diagnostic(Code.SELECTOR, f"{text!r}: {error.message}", span=span, hint=error.hint)]
-
-
-def _check_group(document: Document, text: str) -> list[Diagnostic]:
+def _check_group(runs: RunChecker, text: str) -> list[Diagnostic]:
     path: Path = ("splits", "random", "group")
+    document = runs.document
     if not text.startswith("re:"):
         hint = "such as 're:(.*)_[0-9]+'; runs whose first group is equal stay together"
         message = f"{text!r} is no regular expression: it does not start with 're:'"
@@ -94,18 +69,8 @@ def _check_group(document: Document, text: str) -> list[Diagnostic]:
         message = f"{text!r} is no regular expression: nothing stands before '*' that it could repeat"
         hint = "leave it out, so that each run is a group of its own; or write 're:(.*)_[0-9]+'"
         return [Diagnostic(Code.VALUE, message, span=document.value_span(*path), hint=hint)]
-    return _pattern(document, text, path)[1]
-
-
-def _check_name(name: str, span: Span) -> list[Diagnostic]:
-    if not name.strip():
-        return [Diagnostic(Code.SPLIT_NAME, "a split without a name", span=span, hint="such as `train`")]
-    taken_for = unreadable_split(name)
-    if taken_for is None:
-        return []
-    hint = f"call it 'fold-{name.strip()}'" if taken_for == "a number" else "call it something else, such as `holdout`"
-    message = f"split name {name!r} reads as {taken_for}, and copick cannot open a Croissant that has it"
-    return [Diagnostic(Code.SPLIT_NAME, message, span=span, hint=hint)]
+    runs.pattern(text, path)
+    return []
 
 
 def _misspelt(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic]:
@@ -113,7 +78,7 @@ def _misspelt(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic
     document, splits = draft.document, draft.splits
     named = [(name, document.key_span("splits", "assign", name)) for name in splits.assign]
     if splits.random is not None:
-        named += [(name, document.key_span("splits", "random", "ratios", name)) for name in splits.random.ratios]
+        named += [(name, document.key_span("splits", "random", "ratios", name)) for name in splits.random.ratios or ()]
     for i, layer in enumerate(draft.layers):
         named += [(name, document.key_span("layers", i, "split", name)) for name in (layer.split if layer else ())]
     named += [(row.split, row.span) for row in rows]
@@ -160,7 +125,8 @@ def _replaced(draft: Draft, rows: Sequence[SplitFileRow]) -> Iterator[Diagnostic
 
 def _twice(rules: Sequence[SplitRule], rows: Sequence[SplitFileRow]) -> list[Diagnostic]:
     """Runs that stand in two splits word for word. What patterns match is for the plan, which knows the runs."""
-    named = [(rule.pattern.text.strip(), rule.split, rule.pattern.span) for rule in rules if _is_name(rule.pattern)]
+    patterns = ((rule.split, rule.runs) for rule in rules if isinstance(rule.runs, PlacedSelector))
+    named = [(pattern.text.strip(), split, pattern.span) for split, pattern in patterns if _is_name(pattern)]
     named += [(row.run, row.split, row.span) for row in rows]
     first: dict[str, tuple[str, Span]] = {}
     found = []
@@ -234,6 +200,6 @@ def _rows(file: str, header: Sequence[str], lines: Sequence[str]) -> tuple[tuple
         if not run:
             found.append(Diagnostic(Code.SPLIT_FILE, "the line names no run", span=span, hint="such as `train,TS_001`"))
             continue
-        found += _check_name(split, span)
+        found += check_name(split, span)
         rows.append(SplitFileRow(split, run, span))
     return tuple(rows), found

@@ -92,11 +92,38 @@ class NewName:
 
 
 @dataclass(frozen=True)
+class RunCondition:
+    """Runs by what is known of them, all of which must hold.
+
+    Attributes:
+        where: Values of the portal's Run, by field.
+        source: The source that they come from, ``None`` for any.
+        span: Where it stands.
+        where_spans: Where each value of ``where`` does.
+    """
+
+    where: Mapping[str, Scalar]
+    source: str | None
+    span: Span
+    where_spans: Mapping[str, Span] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """As messages say it, after ``run``."""
+        of = [f"of source {self.source!r}"] if self.source is not None else []
+        return " ".join([*of, *(["with", joined([f"{k}: {v}" for k, v in self.where.items()])] if self.where else [])])
+
+
+RunChoice = PlacedSelector | RunCondition
+"""Runs by a selector over the names that they answer to, or by what is known of them."""
+
+
+@dataclass(frozen=True)
 class SplitRule:
-    """Runs that go into one split. ``pattern`` is a selector over run names, matched against output names."""
+    """Runs that go into one split."""
 
     split: str
-    pattern: PlacedSelector
+    runs: RunChoice
 
 
 @dataclass(frozen=True)
@@ -113,6 +140,7 @@ class LayerSpec:
         run_name: Template over the portal's runs.
         session_id, user_id: Templates over what the source knows of picks, meshes and segmentations.
         splits: The layer's own split rules.
+        asked_of_runs: Fields of the portal's Run that conditions of the recipe compare.
         on_collision: ``error``, ``first`` or ``last``.
         allow_empty: Whether a selector may match nothing.
     """
@@ -126,6 +154,7 @@ class LayerSpec:
     session_id: Template | None = None
     user_id: Template | None = None
     splits: tuple[SplitRule, ...] = ()
+    asked_of_runs: frozenset[str] = frozenset()
     on_collision: str = "error"
     allow_empty: bool = False
     span: Span | None = None
@@ -134,6 +163,11 @@ class LayerSpec:
     def template_fields(self) -> frozenset[str]:
         """The fields that templates of sessions and users name."""
         return frozenset().union(*(t.fields for t in (self.session_id, self.user_id) if t is not None))
+
+    @property
+    def run_fields(self) -> frozenset[str]:
+        """The fields of the portal's Run that have to be known of its runs."""
+        return self.asked_of_runs | (self.run_name.fields if self.run_name else frozenset())
 
     @property
     def number(self) -> int:
@@ -198,7 +232,7 @@ class CheckedRecipe:
         layers: Its layers.
         assign: Split rules of ``splits.assign``.
         split_rows: The rows of ``splits.file``.
-        unassign: Patterns of ``splits.unassign``.
+        unassign: What ``splits.unassign`` names.
         outputs: Its results, in their order; one where it has no ``outputs``.
     """
 
@@ -208,7 +242,7 @@ class CheckedRecipe:
     layers: tuple[LayerSpec, ...]
     assign: tuple[SplitRule, ...] = ()
     split_rows: tuple[SplitFileRow, ...] = ()
-    unassign: tuple[PlacedSelector, ...] = ()
+    unassign: tuple[RunChoice, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
 
     @property

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order, list_instead
-from croissant_recipes.language import check_layers, check_outputs, check_splits, loading
-from croissant_recipes.language.check_layers import SourceKinds
+from croissant_recipes.language import check_layers, check_outputs, check_split_rules, check_splits, loading
 from croissant_recipes.language.checked import CheckedRecipe
-from croissant_recipes.language.loading import Draft
+from croissant_recipes.language.loading import Draft, SourceKinds
 from croissant_recipes.language.recipe_fields import LEVELS
 from croissant_recipes.language.selectors import as_number
 from croissant_recipes.language.yaml_nodes import Path
@@ -35,10 +34,12 @@ def check_recipe(
     found += _check_order(draft)
     found += _check_dataset(draft)
     found += _check_voxel_sizes(draft)
-    layers, more = check_layers.check(draft, _source_kinds(draft))
+    kinds = _source_kinds(draft)
+    layers, more = check_layers.check(draft, kinds)
     found += more
-    splits, more = check_splits.check(draft, [rule for layer in layers for rule in layer.splits])
+    splits, more = check_splits.check(draft, kinds, [rule for layer in layers for rule in layer.splits])
     found += more
+    layers = check_split_rules.with_asked_fields(layers, [*(rule.runs for rule in splits.assign), *splits.unassign])
     outputs, more = check_outputs.check(draft)
     found += more
     unresolved = [place.value for place in draft.document.places.values() if place.unresolved]

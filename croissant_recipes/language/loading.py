@@ -30,6 +30,9 @@ from croissant_recipes.language.yaml_nodes import Document, Path
 
 M = TypeVar("M", bound=Model)
 
+SourceKinds = Mapping[str, SourceKind | None]
+"""The kind of each source, ``None`` where it cannot be told what it is."""
+
 _FREE_FORM = ("fs_args", "metadata")
 """Mappings in which an empty value may mean something."""
 

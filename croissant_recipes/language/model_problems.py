@@ -25,6 +25,12 @@ _BY_NAME = (
 )
 """Where ``expect`` gives counts by name."""
 
+_RUNS_OF_SPLITS = tuple(
+    (*path, *item)
+    for path in (("splits", "assign", "*"), ("splits", "unassign"), ("layers", "*", "split", "*"))
+    for item in ((), ("*",))
+)
+
 _MODELS: tuple[_Place, ...] = (
     ((), recipe.Recipe, "the recipe itself"),
     (("dataset",), recipe.Dataset, "`dataset`"),
@@ -40,6 +46,7 @@ _MODELS: tuple[_Place, ...] = (
     *((("layers", "*", t), recipe.PortalSelectionMap, "a selection") for t in WHERE_TYPES),
     *((("layers", "*", t), recipe.SelectionMap, "a selection") for t in ARTIFACT_TYPES if t not in WHERE_TYPES),
     (("splits",), recipe.Splits, "`splits`"),
+    *((path, recipe.RunsMap, "runs of a split") for path in _RUNS_OF_SPLITS),
     (("splits", "random"), recipe.RandomSplit, "`splits.random`"),
     (("expect",), recipe.Expect, "`expect`"),
     (("expect", "each_run"), recipe.ExpectOfRun, "`expect.each_run`"),
@@ -97,6 +104,9 @@ def _follows(details: ErrorDetails, document: Document, blank: Collection[Path],
     if kind == "too_short":
         # pydantic counts valid items only.
         return bool(len(details["input"]) >= details["ctx"]["min_length"])
+    if kind == "recipe" and details["ctx"]["code"] is Code.MISSING_KEY and here in {path[:-1] for path in unknown}:
+        # One of two keys is missing, and it may be the one that is misspelt.
+        return True
     return kind == "recipe" and here in {path[:-1] for path in blank}
 
 

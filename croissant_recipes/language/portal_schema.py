@@ -36,8 +36,8 @@ _RECORD_OF = {
     name: described.portal_id.removeprefix("portal_").removesuffix("_id").capitalize()
     for name, described in ARTIFACTS.items()
     if described.portal_id is not None
-}
-"""What the portal has a record of for each artifact type: ``Annotation`` or ``Tomogram``."""
+} | {"runs": "Run"}
+"""What the portal has a record of for each artifact type: ``Annotation``, ``Tomogram`` or ``Run``."""
 
 _DESCRIPTION = re.compile(r'"""[\s\S]*?"""')
 _PLAIN_FIELD = re.compile(r"^  (\w+): (\w+)!?$", re.MULTILINE)
@@ -98,7 +98,7 @@ def check_where(artifact: str, key: str, value: object) -> bool | int | float | 
     """The value of a ``where`` entry as the portal's field has it, coerced as copick does.
 
     Args:
-        artifact: ``picks``, ``segmentations`` or ``tomograms``.
+        artifact: ``picks``, ``segmentations``, ``tomograms`` or ``runs``.
 
     Raises:
         WhereError: The field does not exist or cannot have the value.

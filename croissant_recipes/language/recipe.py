@@ -16,9 +16,12 @@ from pydantic import (
     StrictBool,
     StrictInt,
     Tag,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
+from croissant_recipes.codes import Code
 from croissant_recipes.language import recipe_fields as fields
 from croissant_recipes.language import recipe_schema
 from croissant_recipes.language.recipe_fields import (
@@ -207,6 +210,38 @@ PortalSelection = Annotated[
 ]
 
 
+class RunsMap(Model):
+    """Runs by what is known of them. What is said of them must all hold."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    where: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Fields of the portal's Run, equality.")
+    source: Text | None = Field(None, description="A source whose layers bring them.")
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> RunsMap:
+        if not self.where and self.source is None:
+            raise problem("must say which runs are meant", "such as `where: {dataset_id: 10440}`, or `source: lab`")
+        return self
+
+
+def _run_form(value: object) -> str:
+    return "<mapping>" if isinstance(value, Mapping | RunsMap) else "<text>"
+
+
+def _runs_form(value: object) -> str:
+    return "<list>" if isinstance(value, list | tuple) else _run_form(value)
+
+
+_OfRuns = Annotated[Text, Tag("<text>")] | Annotated[RunsMap, Tag("<mapping>")]
+
+Runs = Annotated[
+    _OfRuns | Annotated[tuple[Annotated[_OfRuns, Discriminator(_run_form)], ...], Field(min_length=1), Tag("<list>")],
+    Discriminator(_runs_form),
+]
+"""A name or pattern of runs, a mapping, or a list of these: their union."""
+
+
 class Rename(Model):
     """New names, by the names that there are, or by patterns of them."""
 
@@ -260,7 +295,7 @@ class Layer(Model):
         None, description="Template of session ids, over run, user, session, object and what else the source has."
     )
     user_id: Text | None = Field(None, description="Template of user ids, over the same fields.")
-    split: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs of this layer, by split.")
+    split: FrozenMap[Runs] = Field(default_factory=nothing, description="Runs of this layer, by split.")
     on_collision: Literal["error", "first", "last"] = Field(
         "error", description="What happens to two rows of this layer with one key."
     )
@@ -297,15 +332,40 @@ def _ratios(value: Mapping[str, float]) -> Mapping[str, float]:
 
 
 class RandomSplit(Model):
-    """Assigns every run not yet assigned by a hash of seed and run (or group)."""
+    """Assigns every run not yet assigned: by a hash of seed and run (or group)."""
 
-    ratios: Annotated[FrozenMap[Annotated[Number, Field(ge=0)]], AfterValidator(_ratios)] = Field(
-        description="The share of runs by split; together 1."
+    model_config = exactly_one("ratios", "folds")
+
+    ratios: Annotated[FrozenMap[Annotated[Number, Field(ge=0)]], AfterValidator(_ratios)] | None = Field(
+        None, description="The share of runs by split; together 1."
+    )
+    folds: Annotated[StrictInt, Field(ge=2)] | None = Field(
+        None,
+        validate_default=True,
+        description="Instead of ratios: this many splits, fold-1, fold-2 and so on, with equal shares.",
     )
     seed: StrictInt = Field(description="Another seed, another draw.")
     group: Text | None = Field(
         None, description="Pattern of run names; runs whose first group (or match) is equal stay together."
     )
+
+    @field_validator("folds")
+    @classmethod
+    def _one_way(cls, folds: int | None, given: ValidationInfo) -> int | None:
+        # Not of the whole model: that would be looked at only once everything else is right.
+        if "ratios" in given.data and given.data["ratios"] is None and folds is None:
+            hint = "write `ratios:`, such as {train: 0.8, val: 0.2}, or `folds: 5`"
+            raise problem("names no splits: ratios or folds is missing", hint, Code.MISSING_KEY)
+        if given.data.get("ratios") is not None and folds is not None:
+            raise problem("stands beside ratios", "keep ratios for splits of your own, or folds for equal ones")
+        return folds
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """The share of each split."""
+        if self.folds is None:
+            return self.ratios or {}
+        return {f"fold-{i}": 1 / self.folds for i in range(1, self.folds + 1)}
 
 
 class Splits(Model):
@@ -314,10 +374,12 @@ class Splits(Model):
     clear: StrictBool = Field(
         False, description="Start without the splits that runs bring from the base and from Croissant sources."
     )
-    assign: FrozenMap[OneOrMore] = Field(default_factory=nothing, description="Runs by name or pattern.")
+    assign: FrozenMap[Runs] = Field(
+        default_factory=nothing, description="Runs by name or pattern, by portal metadata, or by source."
+    )
     file: Text | None = Field(None, description="A CSV with the columns split,run, relative to the recipe file.")
     random: RandomSplit | None = Field(None, description="Assigns every run not yet assigned.")
-    unassign: OneOrMore | None = Field(None, description="Runs that are in no split after all.")
+    unassign: Runs | None = Field(None, description="Runs that are in no split after all.")
 
 
 class ExpectOfRun(Model):

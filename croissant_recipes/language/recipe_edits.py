@@ -88,8 +88,8 @@ def _below(mapping: Any, key: str) -> Any:
 
 
 def _longer(there: Any, runs: Sequence[str]) -> Any:
-    """One or more texts, and more of them."""
-    names = [there] if isinstance(there, str) else there if there is not None else []
+    """One or more texts (or mappings), and more of them."""
+    names = [there] if isinstance(there, str | Mapping) else there if there is not None else []
     names = names if isinstance(names, list) else list(names)
     names.extend(_plain(literal(run)) for run in runs if literal(run) not in names)
     return names

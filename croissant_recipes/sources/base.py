@@ -61,8 +61,8 @@ class Inventory:
     Attributes:
         tables: One artifact table per artifact type (see ``croissant_recipes.tables``). A portal source has already
             applied ``where``, ``authors`` and the layer's ``runs``; other filters the compiler applies itself.
-            Columns named ``annotation.<field>`` (picks, segmentations) and ``run.<field>`` (runs) feed templates;
-            ``run_alias`` in ``runs`` is a second name that a run answers to.
+            Columns named ``annotation.<field>`` (picks, segmentations) and ``run.<field>`` (runs) feed templates, and
+            those of runs conditions too; ``run_alias`` in ``runs`` is a second name that a run answers to.
         roots: The places that the tables' ``root`` column names.
         objects: Pickable objects as plain values of copick's ``PickableObject`` fields, in the source's order.
         config: What is known of the copick project, by the keys of ``PROJECT_KEYS``.

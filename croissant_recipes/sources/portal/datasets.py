@@ -160,7 +160,7 @@ class PortalSource:
                 spec=self.spec,
                 subject=self._subject,
                 names=self._names,
-                run_names={f for layer in layers if layer.run_name for f in layer.run_name.fields},
+                of_runs={f for layer in layers for f in layer.run_fields},
                 with_tomograms=any(layer.filters["tomograms"].take is not Take.NONE for layer in layers),
             )
         return replace(found, requests=(*requests, *found.requests))

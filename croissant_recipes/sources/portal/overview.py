@@ -99,7 +99,7 @@ def survey(
     spec: PortalSpec,
     subject: str,
     names: Mapping[str, str] | None = None,
-    run_names: Collection[str] = (),
+    of_runs: Collection[str] = (),
     with_tomograms: bool = True,
 ) -> Overview:
     """Ask for it, all at once.
@@ -108,7 +108,7 @@ def survey(
         spec: What names the datasets.
         subject: What it is asked for, as messages name it.
         names: copick's names by object id where a config gives them, and no other objects are the source's.
-        run_names: Fields that run-name templates use.
+        of_runs: Fields of runs that layers use.
 
     Raises:
         DiagnosticError: A dataset does not exist.
@@ -119,7 +119,7 @@ def survey(
         queries.append(_tomograms_query(holdings))
     futures = [executor.submit(endpoint.ask, query) for query in queries]
     try:
-        runs = _all_runs(endpoint, holdings, run_names)
+        runs = _all_runs(endpoint, holdings, of_runs)
         there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
     finally:
         # The executor may outlive this, and the endpoint's connections do not.

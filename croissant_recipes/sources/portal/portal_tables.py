@@ -347,11 +347,11 @@ PORTAL_TYPES: Mapping[str, PortalType] = {t.name: t for t in (Tomograms(), Picks
 
 
 def runs(rows: Sequence[Row], layer: LayerSpec) -> pd.DataFrame:
-    """The table of runs, by id, with what the layer's template of run names needs."""
+    """The table of runs, by id, with the fields that the layer uses."""
     ids = [str(row["id"]) for row in rows]
     table = tables.artifacts("runs", {"name": ids, "portal_run_id": ids, "run_alias": [row["name"] for row in rows]})
     table["portal_dataset_id"] = pd.Series([str(row["datasetId"]) for row in rows], dtype="str")
-    return _with_fields(table, rows, "run", run_fields(), layer.run_name.fields if layer.run_name else ())
+    return _with_fields(table, rows, "run", run_fields(), layer.run_fields)
 
 
 def _most(wanted: Wanted, overview: Overview) -> int:
