@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from compiling import with_code
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from projects import Picks, ProjectSpec, Run, write_project
+from projects import Picks, ProjectSpec, Run, Segmentation, write_project
 
-from croissant_recipes import Options, Planned, build
+from croissant_recipes import Options, Planned, build, from_croissant
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.compiler import labels
@@ -61,7 +61,7 @@ class Lab:
     def holds(self, *names: str, **given: int | None) -> Lab:
         """The project's objects from now on, with the labels that it gives them."""
         config = json.loads(self.config.read_text())
-        objects = {**dict.fromkeys(names), **given}
+        objects: dict[str, int | None] = {**dict.fromkeys(names), **given}
         config["pickable_objects"] = [{"name": n, "is_particle": True, "label": x} for n, x in objects.items()]
         (self.folder / "lab.json").write_text(json.dumps(config))
         return self
@@ -425,6 +425,112 @@ def test_labels_of_a_croissant_that_is_replaced_by_force_stay_too(lab: Lab) -> N
     told = lab.refused(force=True)
     assert told.notes[0] == "+ membrane: label 1, which means apo there"
     assert lab.build(force=True, allow=frozenset({"labels"})).written
+
+
+# Objects without rows, and dense labels
+
+
+def listed(lab: Lab, output: str, more: str = "") -> dict[str, int]:
+    lab.say("    picks: ['re:apo|vlp']\n" + more, output=output)
+    assert lab.build().written
+    return lab.labels()
+
+
+def test_objects_without_rows_can_be_left_out_and_the_others_keep_their_labels(tmp_path: Path) -> None:
+    lab = Lab(tmp_path).holds("apo", "membrane", "ribosome", "vlp")
+    assert listed(lab, "unused_objects: keep") == {"apo": 1, "membrane": 2, "ribosome": 3, "vlp": 4}
+    assert listed(lab, "unused_objects: drop") == {"apo": 1, "vlp": 4}
+    assert [o.name for o in from_croissant(str(tmp_path / "out/Croissant/metadata.json")).pickable_objects] == [
+        "apo",
+        "vlp",
+    ]
+
+
+def test_dense_labels_number_the_objects_that_have_rows_from_1(tmp_path: Path) -> None:
+    for folder, holds, output, expected in (
+        ("names", {"a": None, "apo": None, "vlp": None}, "labels: dense", {"apo": 1, "vlp": 2, "a": 3}),
+        ("dropped", {"a": None, "apo": None, "vlp": None}, "labels: dense, unused_objects: drop", {"apo": 1, "vlp": 2}),
+        ("given", {"a": 1, "apo": 9, "vlp": 5}, "labels: dense", {"vlp": 1, "apo": 2, "a": 3}),
+        ("mixed", {"a": 1, "apo": None, "vlp": 5}, "labels: dense", {"vlp": 1, "apo": 2, "a": 3}),
+    ):
+        (tmp_path / folder).mkdir()
+        assert listed(Lab(tmp_path / folder).holds(**holds), output) == expected, folder
+
+
+def test_labels_that_the_recipe_gives_count_before_dense_ones_and_a_hole_is_said(tmp_path: Path) -> None:
+    lab = Lab(tmp_path).holds("a", "apo", "ribosome", "vlp")
+    assert listed(lab, "labels: dense", "objects: {vlp: {label: 1}}\n") == {"vlp": 1, "apo": 2, "a": 3, "ribosome": 4}
+    lab.say("objects: {vlp: {label: 9}, apo: {label: 1}}\n", output="labels: dense")
+    result = lab.build(allow=frozenset({"labels"}))
+    assert lab.labels() == {"apo": 1, "ribosome": 2, "vlp": 9, "a": 3}
+    (told,) = with_code(result.diagnostics, Code.LABELS_NOT_DENSE)
+    assert str(told) == (
+        f"{lab.recipe}:11:1: warning[CR415]: labels are to be dense, and no object with rows has the label 3\n"
+        "  hint: `objects` gives apo 1 and vlp 9; leave out there what need not be so"
+    )
+    lab.say("objects: {vlp: {label: 1}, apo: {label: 1}}\n", output="labels: dense")
+    clash = with_code(lab.build(allow=frozenset({"labels"})).diagnostics, Code.OBJECT_DRIFT)
+    assert [d.message for d in clash] == ["objects 'apo' and 'vlp' have the label 1"]
+
+
+def test_an_object_that_comes_to_have_rows_moves_no_dense_label_unasked(tmp_path: Path) -> None:
+    lab = Lab(tmp_path).holds("apo", "ribosome", "vlp")
+    assert listed(lab, "labels: dense, unused_objects: drop") == {"apo": 1, "vlp": 2}
+    lab.say("", output="labels: dense, unused_objects: drop")
+    told = lab.refused()
+    assert told.notes == (
+        "+ ribosome: label 2, which means vlp there",
+        "~ vlp: label 2 -> 3",
+        "objects:",
+        "  vlp: {label: 2}",
+    )
+    assert lab.say(cure(told), output="labels: dense, unused_objects: drop").build().written
+    assert lab.labels() == {"apo": 1, "ribosome": 3, "vlp": 2}
+
+
+def test_multilabel_segmentations_have_the_labels_of_the_source(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    project = write_project(
+        tmp_path / "arrays",
+        ProjectSpec((Run("TS_1", segmentations=(Segmentation(10.0, "a", "1", "cell", "multilabel"),)),)),
+    )
+    lab.config = project.config
+    lab.holds(apo=1, vlp=2).say("", output="unused_objects: drop")
+    (told,) = with_code(lab.build().diagnostics, Code.LABELS_NOT_DENSE)
+    assert told.message == (
+        "a multilabel segmentation has the labels of the source for values, and 'apo' and 'vlp' would have others, "
+        "or none"
+    )
+    assert with_code(lab.say("").build().diagnostics, Code.LABELS_NOT_DENSE) == []
+
+
+def test_results_of_one_recipe_have_one_label_for_an_object(tmp_path: Path) -> None:
+    """Also where one does not show all rows."""
+    lab = Lab(tmp_path).holds("apo", "membrane", "ribosome", "vlp")
+    root = write_project(
+        tmp_path / "two",
+        ProjectSpec((Run("TS_1", picks=(Picks("ann", "1", "vlp"),)), Run("TS_2", picks=(Picks("ann", "1", "apo"),)))),
+    )
+    lab.config = root.config
+    lab.holds("apo", "membrane", "ribosome", "vlp")
+    rest = "labels: dense, unused_objects: drop"
+    outputs = (
+        "outputs:\n"
+        f"  public: {{project_root: out, base_url: 'https://example.org/a', withhold: {{test: [picks]}}, {rest}}}\n"
+        f"  private: {{project_root: private, base_url: 'https://example.org/b', {rest}}}\n"
+        "splits: {assign: {test: TS_2}}\n"
+    )
+    lab.say(outputs)
+    text = lab.recipe.read_text()
+    start, _, end = text.partition("output: {")
+    lab.recipe.write_text(start + end.partition("\n")[2])
+    assert all(r.written for r in build(lab.recipe))
+    assert lab.labels() == {"vlp": 2}
+    private = json.loads((tmp_path / "private/Croissant/metadata.json").read_bytes())
+    assert {o["name"]: o["label"] for o in private["copick:config"]["pickable_objects"]} == {"apo": 1, "vlp": 2}
+    lab.command("labels", "--write")
+    assert lab.recipe.read_text().endswith("\nobjects:\n  apo: {label: 1}\n  vlp: {label: 2}\n")
+    assert all(r.ok for r in build(lab.recipe))
 
 
 # As a whole
