@@ -317,6 +317,7 @@ def test_init_writes_a_recipe_that_builds(lab: Path) -> None:
     text = (lab / "mine.yaml").read_text(encoding="utf-8")
     for name in ("TS_001", "denoised@10.0", "ribosome:curator/round-1", "cell:segmenter/v1@10.0?panoptic=true"):
         assert name in text
+    assert "\nobjects:\n  ribosome: {label: 1}\n  proteasome: {label: 2}\n  membrane: {label: 3}\n" in text
     left = run("check", "mine.yaml").stderr
     assert "mine.yaml:14:3: error[CR106]: 'license' has no value" in left
     assert "mine.yaml:15:3: error[CR106]: 'date_published' has no value" in left

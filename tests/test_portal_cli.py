@@ -202,6 +202,10 @@ def test_init_writes_a_commented_recipe_that_checks_plans_and_builds(server: Ser
     document = yaml.safe_load(text)
     assert document["sources"] == {"portal": {"portal": {"datasets": [10000, 10440], "url": server.url}}}
     assert "error" not in run("check", "recipe.yaml").output
+    given = {row["from"] for row in json.loads(run("labels", "--format", "json", "recipe.yaml").stdout)["labels"]}
+    assert given == {"recipe"}, "every object has the label that it would get anyway"
+    assert [o["label"] for o in document["objects"].values()] == [*range(1, len(document["objects"]) + 1)]
+    assert [*document["objects"]] == sorted(document["objects"])
     # The tomograms of dataset 10440 that there are most of are there twice in one run.
     assert "collision in tomograms" in run("plan", "recipe.yaml").stdout
     run("build", "recipe.yaml")
