@@ -423,9 +423,9 @@ def diagnostics_exit_code(found: Sequence[Diagnostic]) -> ExitCode:
     return exit_code(found)
 
 
-def schema_text() -> str:
-    """The JSON Schema of the recipe format, as text."""
-    document = recipe.json_schema()
+def schema_text(*, fragment: bool = False) -> str:
+    """The JSON Schema of the recipe format, or that of fragments, as text."""
+    document = recipe.fragment_json_schema() if fragment else recipe.json_schema()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

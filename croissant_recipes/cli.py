@@ -305,12 +305,13 @@ def labels(**flags: Any) -> None:
     sys.exit(api.diagnostics_exit_code(result.diagnostics))
 
 
-@main.command(epilog=_examples("schema > recipe.schema.json"))
-def schema() -> None:
+@main.command(epilog=_examples("schema > recipe.schema.json", "schema --fragment > fragment.schema.json"))
+@click.option("--fragment", is_flag=True, help="That of fragments, which recipes include.")
+def schema(fragment: bool) -> None:
     """Print the JSON Schema of the recipe format, for editors."""
     from croissant_recipes import api
 
-    click.echo(api.schema_text(), nl=False)
+    click.echo(api.schema_text(fragment=fragment), nl=False)
 
 
 @main.command(

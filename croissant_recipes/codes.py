@@ -64,6 +64,10 @@ class Code(Enum):
     PARAM_UNKNOWN = ("CR110", "parameter not declared")
     PARAM_UNUSED = ("CR111", "parameter never used")
     PARAM_VALUE = ("CR112", "parameter value not usable")
+    FRAGMENT = ("CR113", "fragment cannot be read")
+    FRAGMENT_CYCLE = ("CR114", "fragment includes itself")
+    FRAGMENT_OUTSIDE = ("CR115", "fragment outside the recipe's folder")
+    FRAGMENT_KEY = ("CR116", "key not for fragments")
 
     # 2xx: names and values that must fit each other
     SOURCE_UNKNOWN = ("CR201", "source not declared")

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from croissant_recipes import api, from_croissant
@@ -48,6 +48,10 @@ class Example:
 
 def _edit(*edits: str) -> Example:
     return Example(tuple(zip(edits[::2], edits[1::2], strict=True)))
+
+
+def _edit_with(path: str, text: str, *edits: str) -> Example:
+    return replace(_edit(*edits), prepare=_write(path, text))
 
 
 def _planned(*edits: str, prepare: Prepare | None = None, run: str = "plan", **options: object) -> Example:
@@ -164,6 +168,10 @@ EXAMPLES = {
     "CR306": _planned(prepare=_write("sample/ExperimentRuns/TS_001/Filaments/ada_1_actin.json", "{}")),
     "CR307": _portal(cache="offline"),
     "CR401": _planned("ribosome:*", "ribosme:*"),
+    "CR113": _edit("params:\n", "include: common/objets.yaml\n\nparams:\n"),
+    "CR114": _edit_with("common.yaml", "include: common.yaml\n", "params:\n", "include: common.yaml\n\nparams:\n"),
+    "CR115": _edit("params:\n", "include: ../common.yaml\n\nparams:\n"),
+    "CR116": _edit_with("common.yaml", "layers: [{ export: lab }]\n", "params:\n", "include: common.yaml\n\nparams:\n"),
     "CR223": _planned("others: include", 'rename: { sessions: { "*-1": "1", "tm-*": "0" } }'),
     "CR402": _planned("others: include", "rename: { tomo_types: { wpb: raw } }"),
     "CR403": _planned(

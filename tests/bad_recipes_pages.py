@@ -42,6 +42,7 @@ class Case:
         """What ``check`` says, run in a folder that is the working directory."""
         config = {"config_type": "filesystem", "name": "lab", "pickable_objects": []}
         for name, text in {**self.files, "lab.json": json.dumps(config), "recipe.yaml": self.recipe}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(text.encode())
         (checked,) = croissant_recipes.check("recipe.yaml", params=self.settings)
         return checked.diagnostics
@@ -58,7 +59,8 @@ def cases() -> Iterator[Case]:
 def _case(page: str, section: str) -> Case:
     blocks: dict[str, str] = dict(_FENCE.findall(section))
     recipe = blocks["yaml whole"] if "yaml whole" in blocks else _framed(blocks["yaml"])
-    files = {info.removeprefix("csv "): body for info, body in blocks.items() if info.startswith("csv ")}
+    named = {info.partition(" ")[2]: body for info, body in blocks.items() if info.startswith(("csv ", "yaml "))}
+    files = {name: body for name, body in named.items() if name != "whole"}
     words = shlex.split(blocks.get("sh", ""))
     settings = dict(w.split("=", 1) for flag, w in pairwise(words) if flag == "--set")
     title = section.partition("\n")[0]

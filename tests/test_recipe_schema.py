@@ -102,7 +102,7 @@ def test_the_shipped_recipes_are_valid(path: Path) -> None:
 def test_it_refuses_what_check_refuses(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = case.check(tmp_path)
-    refused = any(d.is_error and d.code in SHAPE for d in found)
+    refused = any(d.is_error and d.code in SHAPE and d.span and d.span.file == "recipe.yaml" for d in found)
     expected = (refused and case.title not in BEYOND_A_SCHEMA) or case.title in SEEN_BY_THE_SCHEMA_TOO
     assert bool(errors(raw(case.recipe))) == expected, errors(raw(case.recipe))
 

@@ -62,6 +62,7 @@ def test_editors_find_the_schema_from_the_first_line(name: str) -> None:
 
 def test_the_schema_beside_the_recipes_is_the_one_that_the_command_prints() -> None:
     assert (REPOSITORY / "recipes/recipe.schema.json").read_text(encoding="utf-8") == api.schema_text()
+    assert (REPOSITORY / "recipes/fragment.schema.json").read_text(encoding="utf-8") == api.schema_text(fragment=True)
 
 
 @pytest.mark.parametrize("name", OFFLINE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -13,7 +13,7 @@ from croissant_recipes.language import portal_schema, selectors, templates
 from croissant_recipes.language.check_split_rules import RunChecker
 from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.language.loading import Draft, SourceKinds
-from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Scalar, SelectionMap
+from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Rename, Scalar, SelectionMap
 from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
@@ -38,10 +38,11 @@ _UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1F\x7F\s_]+')
 
 def check(draft: Draft, kinds: SourceKinds) -> tuple[tuple[LayerSpec, ...], list[Diagnostic]]:
     """Check the layers that could be read. Returns those, in order."""
-    specs, found = [], []
+    specs: list[LayerSpec] = []
+    shared, found = _renames(draft.document, ("rename",), draft.rename, shared=True)
     for index, layer in enumerate(draft.layers):
         if layer is not None:
-            checker = _LayerChecker(draft.document, index, layer, kinds)
+            checker = _LayerChecker(draft.document, index, layer, kinds, shared)
             specs.append(checker.check())
             found += checker.found
     return tuple(specs), found
@@ -53,6 +54,7 @@ class _LayerChecker:
     index: int
     layer: Layer
     kinds: SourceKinds
+    shared: Mapping[str, tuple[NewName, ...]]
     found: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -71,12 +73,18 @@ class _LayerChecker:
         self._check_held(filters)
         self._check_portal_only()
         runs = RunChecker(self.document, self.kinds, layer.sources, f"layer {self.index + 1} brings", self.found)
+        renames, problems = _renames(self.document, (*self.path, "rename"), layer.rename)
+        self.found += problems
         return LayerSpec(
             index=self.index,
             operation=layer.operation,
             sources=layer.sources,
             filters=filters,
-            renames={kind: names for kind in RENAME_MAPS if (names := self._rename(kind))},
+            renames={
+                kind: (*renames.get(kind, ()), *self.shared.get(kind, ()))
+                for kind in RENAME_MAPS
+                if kind in renames or kind in self.shared
+            },
             run_name=self._template("run_name", layer.run_name, self._run_fields),
             session_id=self._template("session_id", layer.session_id, self._fields),
             user_id=self._template("user_id", layer.user_id, self._fields),
@@ -270,36 +278,39 @@ class _LayerChecker:
             self._report(code, f"{key}: {message}", place.at(error.start, error.end), error.hint)
             return None
 
-    # Renames
 
-    def _rename(self, kind: str) -> tuple[NewName, ...]:
-        names: Mapping[str, str] = getattr(self.layer.rename, kind)
-        result = []
+def _renames(
+    document: Document, path: Path, rename: Rename, *, shared: bool = False
+) -> tuple[dict[str, tuple[NewName, ...]], list[Diagnostic]]:
+    """The entries of each map of a ``rename`` that has any, and what is wrong with them."""
+    found: list[Diagnostic] = []
+    maps: dict[str, tuple[NewName, ...]] = {}
+    for kind, what in RENAME_MAPS.items():
+        names: Mapping[str, str] = getattr(rename, kind)
+        entries = []
         for old, new in names.items():
-            place = self.document.place((*self.path, "rename", kind, old))
-            self._check_name(new, place)
+            place = document.place((*path, kind, old))
             span = place.key or place.value
+            found += _check_name(new, place)
             try:
-                pattern = selectors.name_pattern(f"{RENAME_MAPS[kind]}s", old)
+                entries.append(NewName(old, new, span, selectors.name_pattern(f"{what}s", old), shared))
             except selectors.SelectorError as error:
-                self._report(Code.RENAME_PATTERN, error.message, span, error.hint)
-                continue
-            result.append(NewName(old, new, span, pattern))
-        return tuple(result)
+                found.append(Diagnostic(Code.RENAME_PATTERN, error.message, span=span, hint=error.hint))
+        if entries:
+            maps[kind] = tuple(entries)
+    return maps, found
 
-    def _check_name(self, name: str, place: Place) -> None:
-        good = _UNUSABLE.sub("-", name).strip("-")
-        if good == name:
-            return
-        bad = _UNUSABLE.search(name) or re.search("^-+|-+$", name)
-        assert bad is not None
-        where = "" if _UNUSABLE.search(name) else " at its start or end"
-        self._report(
-            Code.VALUE,
-            f"copick takes no {bad.group()!r} in a name{where}: {name!r}",
-            place.at(*bad.span()),
-            f"write {good!r}" if good else "use letters, digits, '-' and '.'",
-        )
+
+def _check_name(name: str, place: Place) -> Iterator[Diagnostic]:
+    good = _UNUSABLE.sub("-", name).strip("-")
+    if good == name:
+        return
+    bad = _UNUSABLE.search(name) or re.search("^-+|-+$", name)
+    assert bad is not None
+    where = "" if _UNUSABLE.search(name) else " at its start or end"
+    message = f"copick takes no {bad.group()!r} in a name{where}: {name!r}"
+    hint = f"write {good!r}" if good else "use letters, digits, '-' and '.'"
+    yield Diagnostic(Code.VALUE, message, span=place.at(*bad.span()), hint=hint)
 
 
 def _of_portal() -> dict[str, object]:

@@ -160,7 +160,8 @@ def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[
         return refuse(f"{name} is not UTF-8", "save it as UTF-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        return refuse(f"{name}: {reason}", "the path is relative to the recipe file")
+        start = "recipe file" if in_recipe.file == draft.document.file else "fragment"
+        return refuse(f"{name}: {reason}", f"the path is relative to the {start}")
     header, found = _cells(lines[0], Span(str(path), 1, 1))
     missing = [column for column in _COLUMNS if column not in header]
     if missing and not found:

@@ -57,7 +57,8 @@ def _follows_from_a_parameter(found: Diagnostic, unresolved: Sequence[Span]) -> 
     if found.code in (Code.PARAM_UNKNOWN, Code.PARAM_VALUE) or found.span is None:
         return False
     return any(
-        (span.line, span.column) <= (found.span.line, found.span.column) < (span.end_line, span.end_column)
+        span.file == found.span.file
+        and (span.line, span.column) <= (found.span.line, found.span.column) < (span.end_line, span.end_column)
         for span in unresolved
         if span.end_line is not None and span.end_column is not None
     )

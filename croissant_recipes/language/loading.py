@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span, nearest
-from croissant_recipes.language import model_problems, params, yaml_nodes
+from croissant_recipes.language import fragments, model_problems, params, yaml_nodes
 from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
     Dataset,
@@ -22,6 +22,7 @@ from croissant_recipes.language.recipe import (
     Output,
     Recipe,
     RecipeFromSources,
+    Rename,
     Splits,
 )
 from croissant_recipes.language.recipe_fields import Model
@@ -53,6 +54,7 @@ class Draft:
     splits: Splits
     output: Output | None
     outputs: Mapping[str, NamedOutput | None]
+    rename: Rename
 
     def names(self, *path: str | int) -> bool:
         """Whether the file has a key, even one with a wrong value."""
@@ -84,7 +86,16 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, str]) -> tuple[Dr
         return None, [*found, Diagnostic(Code.TYPE, message, span=document.value_span(), hint=hint)]
     if unsupported := _unsupported(document, document.value.get("recipe")):
         return None, [*found, unsupported]
-    document, more = params.substitute(document, overrides)
+    if fragments.is_fragment(document.value):
+        message = "the file is a fragment: it has no `recipe`, `name` and `output`"
+        hint = "check the recipe that includes it, or begin it with `recipe: 1`"
+        return None, [*found, Diagnostic(Code.MISSING_KEY, message, span=document.value_span(), hint=hint)]
+    whole, more = fragments.included(document)
+    found += more
+    if whole is None:
+        return None, found
+    document, more = params.substitute(whole, overrides)
+    document = fragments.from_recipe(document)
     found += more
     document, blank, more = _without_blanks(document)
     found += more
@@ -98,13 +109,7 @@ def _read(shown: str) -> tuple[str | None, list[Diagnostic]]:
     except OSError as error:
         message = f"the recipe cannot be read: {error.strerror or error}"
         return None, [Diagnostic(Code.FILE, message, span=Span(shown, 1, 1), hint="give the path of a recipe file")]
-    try:
-        return data.decode("utf-8-sig"), []
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line = before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")
-        span = Span(shown, before.count(b"\n") + 1, len(line) + 1)
-        return None, [Diagnostic(Code.FILE, "the file is not UTF-8", span=span, hint="save it as UTF-8")]
+    return yaml_nodes.decoded(data, shown, Code.FILE)
 
 
 def _unsupported(document: Document, version: object) -> Diagnostic | None:
@@ -153,7 +158,7 @@ def _validate(path: FilePath, document: Document, blank: set[Path]) -> tuple[Dra
         whole = model.model_validate(raw)
     except ValidationError as error:
         return _salvaged(path, document, raw), model_problems.diagnostics(error, document, blank)
-    parts = (whole.dataset, whole.sources, whole.layers, whole.splits, whole.output, whole.outputs)
+    parts = (whole.dataset, whole.sources, whole.layers, whole.splits, whole.output, whole.outputs, whole.rename)
     return Draft(path, document, whole, *parts), []
 
 
@@ -175,6 +180,7 @@ def _salvaged(path: FilePath, document: Document, raw: dict[str, Any]) -> Draft:
         splits=_salvage(Splits, raw.get("splits")) or Splits(),
         output=_salvage(Output, raw.get("output")),
         outputs={name: _salvage(NamedOutput, value) for name, value in _as_dict(raw.get("outputs")).items()},
+        rename=_salvage(Rename, raw.get("rename")) or Rename(),
     )
 
 

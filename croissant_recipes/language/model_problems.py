@@ -42,6 +42,7 @@ _MODELS: tuple[_Place, ...] = (
     (("outputs", "*"), recipe.NamedOutput, "one of `outputs`"),
     (("objects", "*"), recipe.ObjectOverride, "an entry of `objects`"),
     (("layers", "*"), recipe.Layer, "a layer"),
+    (("rename",), recipe.Rename, "`rename`"),
     (("layers", "*", "rename"), recipe.Rename, "`rename`"),
     *((("layers", "*", t), recipe.PortalSelectionMap, "a selection") for t in WHERE_TYPES),
     *((("layers", "*", t), recipe.SelectionMap, "a selection") for t in ARTIFACT_TYPES if t not in WHERE_TYPES),

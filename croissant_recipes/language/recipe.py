@@ -438,7 +438,11 @@ class Recipe(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["dataset"]}, {"required": ["base"]}],
+            "oneOf": [
+                {"required": ["dataset"]},
+                {"required": ["base"]},
+                {"required": ["include"], "not": {"anyOf": [{"required": ["dataset"]}, {"required": ["base"]}]}},
+            ],
             "anyOf": [
                 {"required": ["base"]},
                 {
@@ -459,6 +463,9 @@ class Recipe(Model):
 
     recipe: Literal[1] = Field(description="Format version.")
     name: Name = Field(description="Names the recipe.")
+    include: OneOrMore | None = Field(
+        None, description="Fragments with what recipes share: paths, relative to the file that includes them."
+    )
     params: FrozenMap[AnyScalar] = Field(default_factory=nothing, description="Parameters and their defaults.")
     dataset: Dataset | None = Field(None, description="Dataset-level metadata; required unless there is a base.")
     base: Text | None = Field(None, description="An existing Croissant to start from.")
@@ -473,6 +480,9 @@ class Recipe(Model):
     )
     objects: FrozenMap[ObjectOverride] = Field(
         default_factory=nothing, description="Overrides of pickable objects, by output name."
+    )
+    rename: Rename = Field(
+        default_factory=Rename, description="New names in every layer whose own rename does not say otherwise."
     )
     layers: tuple[Layer, ...] = Field(
         (), description="Slices of sources, applied in order; required unless there is a base."
@@ -494,10 +504,42 @@ class RecipeFromSources(Recipe):
     layers: tuple[Layer, ...] = Field(min_length=1)
 
 
+FRAGMENT_KEYS = ("include", "dataset", "objects", "rename", "splits", "expect")
+"""The keys of a recipe that fragments, which recipes share, can have too."""
+
+_IN_PARTS: Mapping[str, tuple[str, ...]] = {"Dataset": ("dataset",), "RandomSplit": ("splits", "random")}
+"""Models with required keys of which fragments and recipes may each have some, and where they stand."""
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the format version, for editors: of draft 7, which all of them know."""
+    schema, required = _schema("croissant-recipe")
+    alone: dict[str, Any] = {}
+    for model, path in _IN_PARTS.items():
+        recipe_schema.require(alone, path, required[model])
+    # What a recipe includes may have the rest.
+    return schema | {"if": {"not": {"required": ["include"]}}, "then": alone}
+
+
+def fragment_json_schema() -> dict[str, Any]:
+    """The JSON Schema of fragments."""
+    schema, _ = _schema("fragment of a croissant-recipe")
+    return {
+        **{key: schema[key] for key in ("$schema", "title", "additionalProperties")},
+        "description": "What recipes share. A recipe that includes it may say the rest, or something else.",
+        "minProperties": 1,
+        "properties": {key: schema["properties"][key] for key in FRAGMENT_KEYS},
+        "type": "object",
+        "$defs": recipe_schema.used(schema["$defs"], [schema["properties"][key] for key in FRAGMENT_KEYS]),
+    }
+
+
+def _schema(what: str) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The schema of recipes, and the keys that parts of it require only where they are whole."""
     about = {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": f"croissant-recipe, format version {FORMAT_VERSION}",
+        "title": f"{what}, format version {FORMAT_VERSION}",
     }
-    return about | recipe_schema.for_editors(Recipe.model_json_schema(mode="validation"))
+    schema: dict[str, Any] = about | recipe_schema.for_editors(Recipe.model_json_schema(mode="validation"))
+    definitions: dict[str, Any] = schema["$defs"]
+    return schema, {name: definitions[name].pop("required") for name in _IN_PARTS}

@@ -6,6 +6,7 @@ as ``${name}``, a key that stands there has a value, and the titles that pydanti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 NOT_EMPTY = r"\S"
@@ -32,6 +33,30 @@ def for_editors(schema: Schema) -> Schema:
     definitions = {name: _adapted(definition) for name, definition in schema["$defs"].items()}
     parameters = {"Parameter": _PARAMETER, "TextWithParameter": _TEXT_WITH_PARAMETER}
     return {**_adapted({k: v for k, v in schema.items() if k != "$defs"}), "$defs": {**definitions, **parameters}}
+
+
+def require(schema: Schema, path: Sequence[str], keys: list[str]) -> None:
+    """Require keys of what stands at a path."""
+    for key in path:
+        schema = schema.setdefault("properties", {}).setdefault(key, {})
+    schema["required"] = keys
+
+
+def used(definitions: Schema, parts: object) -> Schema:
+    """Those definitions that some parts of a schema refer to, or these to each other."""
+    found: set[str] = set()
+    ahead = _referred(parts)
+    while ahead:
+        found |= ahead
+        ahead = {name for each in ahead for name in _referred(definitions[each])} - found
+    return {name: definition for name, definition in definitions.items() if name in found}
+
+
+def _referred(value: object) -> set[str]:
+    if isinstance(value, dict):
+        here = {str(value["$ref"]).rpartition("/")[2]} if isinstance(value.get("$ref"), str) else set()
+        return here.union(*map(_referred, value.values()))
+    return set().union(*map(_referred, value)) if isinstance(value, list) else set()
 
 
 def _adapted(schema: Schema) -> Schema:

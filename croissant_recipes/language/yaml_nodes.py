@@ -26,7 +26,9 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _ANCHOR = re.compile(r"&\S+[ \t]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(x..|u.{4}|U.{8}|.)")
-_NODE_LIMIT = 100_000
+NODE_LIMIT = 100_000
+"""How many values a file can hold."""
+
 _DEPTH_LIMIT = 64
 _COMPOSED_DEPTH = 2 * _DEPTH_LIMIT
 """How deep PyYAML, which recurses, goes before it is known how far a value reaches that is too deep."""
@@ -118,7 +120,7 @@ class _Loader(yaml.SafeLoader):
         span = Span(self._file, mark.line + 1, mark.column + 1)
         is_key = isinstance(parent, yaml.MappingNode) and index is None
         self._nodes += not is_key
-        if self._nodes > _NODE_LIMIT:
+        if self._nodes > NODE_LIMIT:
             raise _UnusableError(_too_many(span))
         if self._depth >= _COMPOSED_DEPTH:
             raise _UnusableError(_too_deep(span))
@@ -139,8 +141,23 @@ class _UnusableError(Exception):
         self.diagnostic = diagnostic
 
 
-def parse(text: str, file: str) -> tuple[Document | None, list[Diagnostic]]:
-    """Parse one YAML document. Returns no document where the text cannot be turned into values at all."""
+def decoded(data: bytes, file: str, code: Code) -> tuple[str | None, list[Diagnostic]]:
+    """The text of a file, ``None`` where it is not UTF-8, which is told under a code."""
+    try:
+        return data.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")
+        span = Span(file, before.count(b"\n") + 1, len(line) + 1)
+        return None, [Diagnostic(code, "the file is not UTF-8", span=span, hint="save it as UTF-8")]
+
+
+def parse(text: str, file: str, begin: str = "`recipe: 1`") -> tuple[Document | None, list[Diagnostic]]:
+    """Parse one YAML document. Returns no document where the text cannot be turned into values at all.
+
+    Args:
+        begin: What such a file can begin with, for messages.
+    """
     try:
         node = _Loader(text, file).get_single_node()
     except yaml.YAMLError as error:
@@ -148,7 +165,7 @@ def parse(text: str, file: str) -> tuple[Document | None, list[Diagnostic]]:
     except _UnusableError as error:
         return None, [error.diagnostic]
     if node is None:
-        return None, [Diagnostic(Code.YAML, "the file is empty", span=Span(file, 1, 1), hint="start with `recipe: 1`")]
+        return None, [Diagnostic(Code.YAML, "the file is empty", span=Span(file, 1, 1), hint=f"start with {begin}")]
     builder = _Builder(file, text)
     try:
         value = builder.build(node, (), None, ())
@@ -173,7 +190,7 @@ def plain_value(text: str) -> object:
 
 def _too_many(span: Span) -> Diagnostic:
     return _refusal(
-        span, f"the file holds more than {_NODE_LIMIT:,} values", "write runs as patterns, or in a split file"
+        span, f"the file holds more than {NODE_LIMIT:,} values", "write runs as patterns, or in a split file"
     )
 
 
@@ -195,7 +212,7 @@ class _Builder:
         self._nodes += 1
         if id(node) in above:
             raise _UnusableError(_refusal(span, "a value cannot hold itself through an alias", "write the value out"))
-        if self._nodes > _NODE_LIMIT:
+        if self._nodes > NODE_LIMIT:
             raise _UnusableError(_too_many(span))
         if len(above) >= _DEPTH_LIMIT:
             raise _UnusableError(_too_deep(span))
