@@ -218,6 +218,9 @@ def test_recipes_on_pages_check(name: str, block: str, tmp_path: Path) -> None:
     left_out = {*given, *(("dataset",) if "base" in given else ()), *(("output",) if "outputs" in given else ())}
     around = {} if "recipe" in given else {k: v for k, v in SKELETON.items() if k not in left_out}
     (tmp_path / "splits.csv").write_text("split,run\nval,TS_030\n", encoding="utf-8")
+    for fragment in given.get("include", ()):
+        (tmp_path / fragment).parent.mkdir(exist_ok=True)
+        (tmp_path / fragment).write_text(yaml.safe_dump({"dataset": SKELETON["dataset"]}), encoding="utf-8")
     file = tmp_path / "page.yaml"
     file.write_text((yaml.safe_dump(around) if around else "") + block, encoding="utf-8")
     (checked,) = api.check(file)
