@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.location import without_credentials
-from croissant_recipes.shown import shown
+from croissant_recipes.shown import printable, shown
 
 _PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][\w.-]*", re.ASCII)
 """A text that needs no quotes in a YAML list."""
@@ -207,8 +207,8 @@ def list_instead(text: str, known: Callable[[str], bool] = bool) -> str | None:
 
 
 def as_yaml(text: str) -> str:
-    """A text as a key or in a list of YAML."""
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    """A text as a key or in a list of YAML, with escapes for what could control a terminal."""
+    return text if _PLAIN.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
 
 
 def did_you_mean(name: str, names: Sequence[str] | Iterable[str], *, what: str = "there are") -> str | None:

@@ -22,6 +22,7 @@ from croissant_recipes.compiler import labels
 from croissant_recipes.compiler.labels import Entry, Giver, Labelling
 from croissant_recipes.croissant import manifest
 from croissant_recipes.diagnostics import Diagnostic, Severity, exit_code
+from croissant_recipes.language import yaml_nodes
 from croissant_recipes.language.label_lines import with_labels
 
 START = """\
@@ -217,6 +218,17 @@ def test_names_that_yaml_reads_otherwise_are_in_quotes(tmp_path: Path) -> None:
     assert yaml.safe_load(cure(told)) == {"objects": {"0042": {"label": 1}, "null": {"label": 2}}}
     assert lab.say(cure(told)).build().ok
     assert lab.labels() == {"001": 3, "0042": 1, "null": 2}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_any_name_is_written_so_that_yaml_reads_it(name: str) -> None:
+    text = with_labels("recipe: 1\n", {name: 1})
+    assert text.replace("\n", "").isprintable()
+    document, found = yaml_nodes.parse(text, "recipe.yaml")
+    assert found == []
+    assert document is not None
+    assert document.value == {"recipe": 1, "objects": {name: {"label": 1}}}
 
 
 def test_json_says_it_too(lab: Lab) -> None:
