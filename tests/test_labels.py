@@ -537,7 +537,7 @@ def test_results_of_one_recipe_have_one_label_for_an_object(tmp_path: Path) -> N
     start, _, end = text.partition("output: {")
     lab.recipe.write_text(start + end.partition("\n")[2])
     assert all(r.written for r in build(lab.recipe))
-    assert lab.labels() == {"vlp": 2}
+    assert lab.labels() == {"apo": 1, "vlp": 2}
     private = json.loads((tmp_path / "private/Croissant/metadata.json").read_bytes())
     assert {o["name"]: o["label"] for o in private["copick:config"]["pickable_objects"]} == {"apo": 1, "vlp": 2}
     lab.command("labels", "--write")

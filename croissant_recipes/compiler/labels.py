@@ -78,16 +78,8 @@ class Labelling:
         Args:
             said: Labels that the recipe might give, beside those that it gives.
         """
-        found = self._all(said or {})
-        return {e.name: found[e.name] for e in self.listed}
-
-    def used(self) -> dict[str, int]:
-        """The label of every object that rows are of, whether it is listed or not."""
-        found = self._all({})
-        return {e.name: found[e.name] for e in self.entries if e.used}
-
-    def _all(self, said: Mapping[str, int]) -> dict[str, int]:
-        entries = tuple(e for e in self.entries if e.used or e.listed) if self.dense else self.entries
+        said = said or {}
+        entries = self.listed if self.dense else self.entries
         fixed = {e.name: e.given for e in entries if e.given is not None and self._stays(e)}
         fixed |= {e.name: said[e.name] for e in entries if e.name in said}
         found = dict(fixed)
@@ -95,7 +87,7 @@ class Labelling:
         for entry in sorted(entries, key=self._order(entries)):
             if entry.name not in found:
                 found[entry.name] = next(free)
-        return found
+        return {e.name: found[e.name] for e in self.listed}
 
     def _stays(self, entry: Entry) -> bool:
         return not self.dense or entry.giver is Giver.RECIPE
@@ -142,7 +134,7 @@ def not_as_meant(labelling: Labelling, multilabel: int, span: Span | None) -> It
         span: Where it is asked.
     """
     numbers = labelling.numbers()
-    used = {*labelling.used().values()}
+    used = {numbers[e.name] for e in labelling.listed if e.used}
     holes = [n for n in range(1, len(used) + 1) if n not in used] if labelling.dense else []
     if holes:
         said = [f"{e.name} {numbers[e.name]}" for e in labelling.listed if e.giver is Giver.RECIPE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,16 +167,13 @@ def undefined(objects: Mapping[str, PickableObject], artifacts: Mapping[str, pd.
     return found
 
 
-def labelling(
-    offered: Offered, overrides: Mapping[str, ObjectOverride], output: Output, visible: Set[str]
-) -> Labelling:
-    """What decides the labels of a result.
+def labelling(offered: Offered, overrides: Mapping[str, ObjectOverride], output: Output) -> Labelling:
+    """What decides the labels of a result. What it does not show of the rows changes nothing: objects are the classes.
 
     Args:
         offered: All objects, with the recipe's ``objects:`` applied.
         overrides: ``objects:`` of the recipe.
         output: What the recipe says of the result.
-        visible: Names that rows of the result have.
     """
     entries = []
     for name, entry in offered.objects.items():
@@ -187,7 +184,7 @@ def labelling(
         elif given is not None and spec is not None:
             giver = Giver.SOURCE if spec.number else Giver.BASE
         source = source if giver is Giver.SOURCE else None
-        listed = name in visible or output.unused_objects == "keep"
+        listed = name in offered.used or output.unused_objects == "keep"
         entries.append(Entry(name, original_name(entry), given, giver, source, name in offered.used, listed))
     return Labelling(tuple(entries), output.labels == "dense")
 

@@ -271,7 +271,7 @@ def finish(settled: Settled, target: Target) -> Plan:
         root = target.project_root
         found += withholding.published_with(settled.artifacts, resolution.layers, spec, resolution.checked, root)
     rows = records.from_artifacts(artifacts, spacings)
-    labelling = objects.labelling(settled.offered, recipe.objects, spec.output, _names(visible))
+    labelling = objects.labelling(settled.offered, recipe.objects, spec.output)
     listed = objects.complete(settled.offered, labelling.numbers())
     content = Content(
         tables=records.without_lineage(rows),
@@ -422,7 +422,7 @@ def _labels(
     offered: Offered, artifacts: Mapping[str, pd.DataFrame], checked: CheckedRecipe, spec: OutputSpec
 ) -> Iterator[Diagnostic]:
     """What is to be said of the labels of a result."""
-    labelling = objects.labelling(offered, checked.recipe.objects, spec.output, offered.used)
+    labelling = objects.labelling(offered, checked.recipe.objects, spec.output)
     kinds = artifacts["segmentations"]["segmentation_type"]
     yield from labels.shared(labelling)
     span = checked.document.key_span(*spec.path)
