@@ -24,8 +24,26 @@ _WAITS = (0.1, 0.2, 0.4, 0.8)
 """Seconds between tries of a request to a web server that is in trouble."""
 
 
+_PORTAL = Location.parse("s3://cryoet-data-portal-public")
+_ACCESS = frozenset({"anon", "key", "secret", "token", "username", "password", "profile", "session", "endpoint_url"})
+"""Arguments of s3fs that say who is asking, or whom."""
+
+
 class NotThereError(DiagnosticError, FileNotFoundError):
     """A file that has to be there is not. Callers that know nothing of diagnostics take it for what Python raises."""
+
+
+def is_public(location: Location) -> bool:
+    """Whether a place is in the CryoET Data Portal's bucket."""
+    return (location.protocol, location.host, location.caches) == (_PORTAL.protocol, _PORTAL.host, ())
+
+
+def arguments_for(location: Location, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a place's filesystem. What is in the portal's public bucket is read without credentials, unless
+    the arguments say who is asking."""
+    if is_public(location) and not _ACCESS & (given.keys() | given.get("client_kwargs", {}).keys()):
+        return {**given, "anon": True}
+    return dict(given)
 
 
 def open_filesystem(location: Location, fs_args: Mapping[str, Any]) -> tuple[Any, str]:
@@ -98,8 +116,10 @@ def read_pieces_in(fs: Any, location: Location, limit: int, take: Callable[[Iter
         with fs.open(path_in(fs, location), "rb", **options) as file:
             size = getattr(file, "size", None)
             taken = take(intake.pieces(file, size if isinstance(size, int) else 0, limit))
+            # Of a web page the answer says it, of an object what was asked of it before.
+            answered = getattr(getattr(file, "r", None), "headers", {})
             details = getattr(file, "details", None) or {}
-            return taken, str(details.get("ETag") or details.get("etag") or "")
+            return taken, str(details.get("ETag") or details.get("etag") or answered.get("ETag") or "")
 
     return patiently(read)
 

@@ -123,6 +123,9 @@ class Code(Enum):
     MASKED_NAMES = ("CR419", "masked names cannot be kept", ExitCode.BLOCKED)
     LABELS_MOVE = ("CR414", "labels of objects would move", ExitCode.BLOCKED)
     LABELS_NOT_DENSE = ("CR415", "labels not dense")
+    POINTS = ("CR420", "points not as expected", ExitCode.BLOCKED)
+    ARRAYS = ("CR421", "arrays not as expected", ExitCode.BLOCKED)
+    DATA_UNREAD = ("CR422", "data of an expectation cannot be read", ExitCode.BLOCKED)
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

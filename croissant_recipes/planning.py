@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from croissant_recipes.language.source_kinds import CroissantSource as Croissant
 from croissant_recipes.location import Location, without_credentials
 from croissant_recipes.options import Options
 from croissant_recipes.schema import RECORD_SETS
-from croissant_recipes.sources.base import FileFacts, Inventory, KnowsAuthors, Means, Progress, Source
+from croissant_recipes.sources.base import (
+    ArrayFacts,
+    FileFacts,
+    Inventory,
+    KnowsAuthors,
+    Means,
+    Progress,
+    ReadsData,
+    Source,
+)
 from croissant_recipes.sources.opener import SourceKey, open_source, source_key
 from croissant_recipes.sources.wanted import taken
 from croissant_recipes.stores import Output
@@ -97,11 +106,13 @@ class _Session:
                 resolved.append((checked, found, self._resolve(checked)))
             except DiagnosticError as error:
                 resolved.append((checked, [*found, *error.diagnostics], None))
-        facts = self._read_files([r for _, _, r in resolved if r is not None])
+        resolutions = [r for _, _, r in resolved if r is not None]
+        points = self._read_points(resolutions)
+        facts, arrays = self._read_files(resolutions), self._read_arrays(resolutions)
         return [
             outcome
             for checked, found, resolution in resolved
-            for outcome in self._finish(checked, found, resolution, facts)
+            for outcome in self._finish(checked, found, resolution, facts, points, arrays)
         ]
 
     def _scan(self, recipes: Sequence[CheckedRecipe]) -> None:
@@ -173,17 +184,45 @@ class _Session:
         spec = CroissantSpec(url=checked.recipe.base, fs_args=next(same_service, {}))
         source = CroissantSource("base", spec, Means(checked.folder, self.workers))
         existing = source.read(self.progress)
+        self.sources[_key(checked, planner.BASE)] = source
         inventory = source.inventory(existing)
         base_url = without_credentials(existing.manifest.get("copick:baseUrl") or "") or None
         spacings = existing.tables["voxel_spacings"]
         return Base(inventory, spacings, base_url, _csv_base(existing.manifest), source.identity((), ()))
 
-    def _read_files(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
+    def _read_points(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
+        """What the points are that are expected to be something. What the same files say besides is known then, too."""
+        found: dict[SourceKey, Mapping[tuple[str, str], FileFacts]] = {}
+        for key, files in self._needed(resolutions, lambda r: r.points).items():
+            source = self.sources[key]
+            if isinstance(source, ReadsData):
+                found[key] = source.read_points(files, sha256=self.options.file_sha256, progress=self.progress)
+        for key, files in self._needed(resolutions, lambda r: r.files).items():
+            said = found.get(key, {})
+            self.facts.setdefault(key, {}).update({file: said[file] for file in files if file in said})
+        return found
+
+    def _read_arrays(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], ArrayFacts]]:
+        found: dict[SourceKey, Mapping[tuple[str, str], ArrayFacts]] = {}
+        for key, stores_of in self._needed(resolutions, lambda r: r.arrays).items():
+            source = self.sources[key]
+            if isinstance(source, ReadsData):
+                found[key] = source.read_arrays(stores_of, progress=self.progress)
+        return found
+
+    @staticmethod
+    def _needed(
+        resolutions: Sequence[Resolution], files_of: Callable[[Resolution], planner.Files]
+    ) -> dict[SourceKey, list[tuple[str, str]]]:
+        """What recipes need of each source, each file once."""
         needed: dict[SourceKey, dict[tuple[str, str], None]] = {}
         for resolution in resolutions:
-            for name, files in resolution.files.items():
+            for name, files in files_of(resolution).items():
                 needed.setdefault(_key(resolution.checked, name), {}).update(dict.fromkeys(files))
-        return {key: self._facts(key, list(files)) for key, files in needed.items() if files}
+        return {key: list(files) for key, files in needed.items() if files}
+
+    def _read_files(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
+        return {key: self._facts(key, files) for key, files in self._needed(resolutions, lambda r: r.files).items()}
 
     def _finish(
         self,
@@ -191,6 +230,8 @@ class _Session:
         found: Sequence[Diagnostic],
         resolution: Resolution | None,
         facts: Mapping[SourceKey, Mapping[tuple[str, str], FileFacts]],
+        points: Mapping[SourceKey, Mapping[tuple[str, str], FileFacts]],
+        arrays: Mapping[SourceKey, Mapping[tuple[str, str], ArrayFacts]],
     ) -> list[Outcome]:
         outputs = [(spec, output_of(checked, spec, self.options)) for spec in checked.outputs]
         if resolution is None:
@@ -223,7 +264,12 @@ class _Session:
         hides = {name: plan.hidden for name, plan in plans.items() if name and plan.target.spec.hides}
         plans[first] = replace(plans[first], hides=hides)
         whole = next((plan for plan in plans.values() if not plan.target.spec.hides), None)
-        shared += [*settled.diagnostics, *planner.expected(settled, whole)]
+        keys = {name: _key(checked, name) for name in (*checked.recipe.sources, planner.BASE)}
+        data = planner.Data(
+            {name: points[key] for name, key in keys.items() if key in points},
+            {name: arrays[key] for name, key in keys.items() if key in arrays},
+        )
+        shared += [*settled.diagnostics, *planner.expected(settled, whole, data)]
         if self.options.strict:
             shared = expectations.strictly(shared)
         return [
@@ -326,6 +372,8 @@ def _placed(found: Diagnostic, checked: CheckedRecipe, name: str) -> Diagnostic:
 
 
 def _key(checked: CheckedRecipe, name: str) -> SourceKey:
+    if name == planner.BASE:
+        return planner.BASE, str(checked.path), ""
     return source_key(checked.recipe.sources[name], checked.folder)
 
 

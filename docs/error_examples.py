@@ -27,6 +27,15 @@ _PORTAL = (
     ("copick: { config: sample/filesystem.json }", "portal: { datasets: [10440] }"),
     ("root: sample", "root: build"),
 )
+_ARRAY = "sample/ExperimentRuns/TS_001/VoxelSpacing10.000/wbp.zarr"
+_MASK = "sample/ExperimentRuns/TS_001/Segmentations/10.000_segmenter_v1_membrane.zarr"
+_ELEVEN = json.dumps(
+    {
+        "multiscales": [
+            {"datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [11.0, 11.0, 11.0]}]}]}
+        ]
+    }
+)
 _PICK_LINE = 'picks: ["ribosome:*/*"]'
 
 
@@ -198,6 +207,9 @@ EXAMPLES = {
         *_hiding('withhold: { val: [picks, tomograms] }, mask_runs: { val: "run-{n:03}" }'),
         prepare=_write("private/Croissant/masked_runs.csv", "run,name\n"),
     ),
+    "CR420": _planned('runs: ">= 3"', "points: { inside: true, at_least: 5, apart: 25 }"),
+    "CR421": _planned('runs: ">= 3"', "arrays: { voxel_size: true }", prepare=_write(f"{_ARRAY}/.zattrs", _ELEVEN)),
+    "CR422": _planned('runs: ">= 3"', "arrays: { same_shape: true }", prepare=_write(f"{_MASK}/0/.zarray", "[]")),
     "CR501": _planned(prepare=_build_and_lose_record, run="build"),
     "CR502": _planned(prepare=_build_and_annotate, run="build"),
     "CR504": _planned(prepare=_write("sample/Croissant", ""), run="build"),

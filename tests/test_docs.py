@@ -172,6 +172,9 @@ def _keys(model: Any) -> set[str]:
         recipe.RandomSplit,
         recipe.Splits,
         recipe.Expect,
+        recipe.ExpectOfSplit,
+        recipe.ExpectOfPoints,
+        recipe.ExpectOfArrays,
     ],
 )
 def test_the_format_reference_names_every_key(model: Any) -> None:

@@ -21,7 +21,7 @@ from croissant_recipes.schema import ARTIFACTS
 LEVELS = {"fail": Severity.ERROR, "warn": Severity.WARNING}
 """What does not hold at a level; the first that does not is told."""
 
-_CODES = frozenset({Code.EXPECTATION})
+_CODES = frozenset({Code.EXPECTATION, Code.POINTS, Code.ARRAYS, Code.DATA_UNREAD})
 
 SHOWN = 10
 """How many of the rows that do not fit a text lists."""

@@ -6,9 +6,9 @@ the layers and says which files are needed, ``settle`` puts what they say into t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import (
     collisions,
+    data_checks,
     expectations,
     labels,
     layers,
@@ -39,9 +40,11 @@ from croissant_recipes.diagnostics import Diagnostic, Severity, Span, errors, in
 from croissant_recipes.language.checked import CheckedRecipe, LayerSpec, OutputSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS
-from croissant_recipes.sources.base import FileFacts, Inventory
+from croissant_recipes.sources.base import ArrayFacts, FileFacts, Inventory
 
 _SHOWN = 3
+
+Fact = TypeVar("Fact")
 
 _BASE_LAYER = LayerSpec(-1, "base", ("base",), {artifact: TypeFilter(artifact, Take.ALL) for artifact in ARTIFACTS})
 """Layer 0: all of the Croissant that a recipe starts from."""
@@ -49,6 +52,9 @@ _BASE_LAYER = LayerSpec(-1, "base", ("base",), {artifact: TypeFilter(artifact, T
 _HASHED = tuple(name for name, described in ARTIFACTS.items() if described.hashed)
 _OF_OBJECTS = tuple((n, d.object_column) for n, d in ARTIFACTS.items() if d.object_column)
 _NAMED = tuple((n, column) for n, column in _OF_OBJECTS if ARTIFACTS[n].of_run)
+
+BASE = ""
+"""Stands for the base where things go by the names of sources."""
 
 Files = Mapping[str, Sequence[tuple[str, str]]]
 """Files to read, as (root, path), by source."""
@@ -61,6 +67,14 @@ Authors = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
 
 Facts = Mapping[str, Mapping[tuple[str, str], FileFacts]]
 """What the files say, by source."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the files and stores in ``Resolution.points`` and ``Resolution.arrays`` say, by source."""
+
+    points: Facts = field(default_factory=dict)
+    arrays: Mapping[str, Mapping[tuple[str, str], ArrayFacts]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,8 @@ class Resolution:
         merged: Their union.
         files: What has to be read.
         diagnostics: What the layers found.
+        points, arrays: Files and stores that have to be read for what is expected of them. Those of the base are under
+            ``BASE``.
     """
 
     checked: CheckedRecipe
@@ -101,6 +117,8 @@ class Resolution:
     merged: Merged
     files: Files
     diagnostics: tuple[Diagnostic, ...]
+    points: Files = field(default_factory=dict)
+    arrays: Files = field(default_factory=dict)
 
     @property
     def of_recipe(self) -> tuple[LayerRows, ...]:
@@ -210,7 +228,24 @@ def resolve(checked: CheckedRecipe, inventories: Sequence[Sequence[Inventory]], 
     by_number = {layer.spec.number: layer for layer in applied}
     merged = merging.merge(applied)
     found = in_order(d for layer in applied for d in layer.diagnostics)
-    return Resolution(checked, base, by_number, merged, _files(merged, by_number), found)
+    expect = checked.recipe.expect
+    points = _placed([data_checks.picks_to_read(expect, merged.tables)], by_number)
+    arrays = _placed(data_checks.arrays_to_read(expect, merged.tables), by_number)
+    return Resolution(checked, base, by_number, merged, _files(merged, by_number), found, points, arrays)
+
+
+def _placed(parts: Iterable[pd.DataFrame], by_number: Mapping[int, LayerRows]) -> Files:
+    """Where the data of rows lies."""
+    needed: dict[str, dict[tuple[str, str], None]] = {}
+    for part in parts:
+        for (number, position), rows in merging.by_source(part):
+            of_source = needed.setdefault(_source_of(by_number[number], position), {})
+            of_source.update(dict.fromkeys(zip(rows["root"], rows["path"], strict=True)))
+    return {source: tuple(files) for source, files in needed.items() if files}
+
+
+def _source_of(layer: LayerRows, position: int) -> str:
+    return layer.spec.sources[position] if layer.spec.number else BASE
 
 
 def _files(merged: Merged, by_number: Mapping[int, LayerRows]) -> Files:
@@ -297,22 +332,45 @@ def finish(settled: Settled, target: Target) -> Plan:
     )
 
 
-def expected(settled: Settled, whole: Plan | None) -> list[Diagnostic]:
+def expected(settled: Settled, whole: Plan | None, data: Data | None = None) -> list[Diagnostic]:
     """What does not hold of all that the recipe makes, whatever results show of it.
 
     Args:
         settled: From ``settle``.
         whole: A result that hides nothing, if there is one.
+        data: What was read for it.
     """
     if any(errors(settled.diagnostics)):
         # Counts that do not hold because of another error say nothing new.
         return []
     checked = settled.resolution.checked
+    said = _said(settled, data or Data())
+    found = data_checks.check(checked.recipe.expect, settled.artifacts, said, checked.document)
     if whole is not None:
-        return expectations.check(checked.recipe.expect, whole.content.tables, checked.document)
+        return found + expectations.check(checked.recipe.expect, whole.content.tables, checked.document)
     placed = {a: table.assign(url="") if ARTIFACTS[a].places else table for a, table in settled.artifacts.items()}
     rows = records.from_artifacts(placed, settled.voxel_spacings)
-    return expectations.check(checked.recipe.expect, records.without_lineage(rows), checked.document)
+    return found + expectations.check(checked.recipe.expect, records.without_lineage(rows), checked.document)
+
+
+def _said(settled: Settled, data: Data) -> data_checks.Said:
+    """What was read, beside the rows that it is of."""
+    resolution = settled.resolution
+
+    def beside(artifact: str, known: Mapping[str, Mapping[tuple[str, str], Fact]]) -> list[Fact | None]:
+        table = settled.artifacts[artifact]
+        found: list[Fact | None] = [None] * len(table)
+        for (number, position), rows in merging.by_source(table):
+            of_source = known.get(_source_of(resolution.layers[number], position), {})
+            places = zip(rows["root"].tolist(), rows["path"].tolist(), strict=True)
+            for i, place in zip(rows.index.tolist(), places, strict=True):
+                found[i] = of_source.get(place)
+        return found
+
+    return data_checks.Said(
+        beside("picks", data.points) if resolution.points else (),
+        {name: beside(name, data.arrays) for name in data_checks.SPACED} if resolution.arrays else {},
+    )
 
 
 def _table_of_names(target: Target, checked: CheckedRecipe) -> Mapping[str, bytes]:

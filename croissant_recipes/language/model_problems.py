@@ -12,12 +12,13 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
 from croissant_recipes.language import recipe, source_kinds
 from croissant_recipes.language.checked import WHERE_TYPES
-from croissant_recipes.language.recipe_fields import Levels, Model
+from croissant_recipes.language.recipe_fields import LEVELS, Levels, Model
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.schema import ARTIFACT_TYPES
 
 _Place = tuple[tuple[str, ...], type[Model], str]
 
+_OF_LEVEL = tuple((level,) for level in LEVELS)
 _BY_NAME = (
     *((key,) for key in recipe.ExpectOfRun.model_fields),
     *(("each_run", key) for key in recipe.ExpectOfRun.model_fields),
@@ -52,6 +53,8 @@ _MODELS: tuple[_Place, ...] = (
     (("expect",), recipe.Expect, "`expect`"),
     (("expect", "each_run"), recipe.ExpectOfRun, "`expect.each_run`"),
     (("expect", "splits", "*"), recipe.ExpectOfSplit, "a split of `expect`"),
+    *((("expect", "points", *level), recipe.ExpectOfPoints, "`expect.points`") for level in ((), *_OF_LEVEL)),
+    *((("expect", "arrays", *level), recipe.ExpectOfArrays, "`expect.arrays`") for level in ((), *_OF_LEVEL)),
     *((("expect", key), Levels, "an expected count") for key in ("runs", "objects")),
     *((("expect", *above, "*"), Levels, "an expected count") for above in _BY_NAME),
 )

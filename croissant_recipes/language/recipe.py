@@ -6,7 +6,7 @@ Field descriptions are the reference documentation: ``croissant-recipe schema`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -55,6 +55,8 @@ from croissant_recipes.language.selectors import FORMS
 from croissant_recipes.language.source_kinds import Source
 
 FORMAT_VERSION = 1
+
+ModelT = TypeVar("ModelT", bound=Model)
 
 Scalar = fields.Scalar
 Count = fields.Count
@@ -423,6 +425,74 @@ _ExpectOfSplits = Annotated[
 ]
 
 
+class ExpectOfPoints(Model):
+    """What must hold of the points of every pick."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    inside: StrictBool = Field(False, description="All are in the box of a tomogram of their run.")
+    at_least: Annotated[StrictInt, Field(gt=0)] | None = Field(None, description="How many there are at least.")
+    apart: PositiveNumber | None = Field(None, description="The smallest distance between two of them, in Å.")
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> ExpectOfPoints:
+        return _says_something(self, "such as {inside: true, at_least: 1, apart: 20.0}")
+
+
+class ExpectOfArrays(Model):
+    """What must hold of arrays, by their metadata."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    same_shape: StrictBool = Field(
+        False, description="A segmentation has the shape of a tomogram of its run and voxel size."
+    )
+    voxel_size: StrictBool = Field(
+        False, description="The voxel size that an array's own file states is that of its row."
+    )
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> ExpectOfArrays:
+        return _says_something(self, "such as {same_shape: true, voxel_size: true}")
+
+
+class PointLevels(Model):
+    """What must hold of the points of every pick, by how much it matters."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    warn: ExpectOfPoints | None = Field(None, description="A warning where it does not hold.")
+    fail: ExpectOfPoints | None = Field(None, description="An error where it does not hold.")
+
+
+class ArrayLevels(Model):
+    """What must hold of arrays, by how much it matters."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    warn: ExpectOfArrays | None = Field(None, description="A warning where it does not hold.")
+    fail: ExpectOfArrays | None = Field(None, description="An error where it does not hold.")
+
+
+def _says_something(model: ModelT, such_as: str) -> ModelT:
+    if not model.model_fields_set:
+        raise problem("must say what is expected", such_as, Code.EXPECTATION_SYNTAX)
+    return model
+
+
+def _data_form(value: object) -> str:
+    levels = isinstance(value, Mapping) and bool(value) and value.keys() <= set(fields.LEVELS)
+    return "<levels>" if levels or isinstance(value, PointLevels | ArrayLevels) else "<mapping>"
+
+
+_ExpectOfPoints = Annotated[
+    Annotated[ExpectOfPoints, Tag("<mapping>")] | Annotated[PointLevels, Tag("<levels>")], Discriminator(_data_form)
+]
+_ExpectOfArrays = Annotated[
+    Annotated[ExpectOfArrays, Tag("<mapping>")] | Annotated[ArrayLevels, Tag("<levels>")], Discriminator(_data_form)
+]
+
+
 class Expect(ExpectOfSplit):
     """What must hold, or nothing is written: counts, of all of a type or by name."""
 
@@ -431,6 +501,8 @@ class Expect(ExpectOfSplit):
         None, description="Runs in any split, or by split; or what the runs of a split hold."
     )
     each_run: ExpectOfRun | None = Field(None, description="What each run holds.")
+    points: _ExpectOfPoints | None = Field(None, description="The points of every pick.")
+    arrays: _ExpectOfArrays | None = Field(None, description="The arrays of tomograms, features and segmentations.")
 
 
 class Recipe(Model):

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from croissant_recipes import intake
+from croissant_recipes.access import is_public
 from croissant_recipes.location import URL, Location
-from croissant_recipes.opening.row_places import RowPlaces, is_public
+from croissant_recipes.opening.row_places import RowPlaces
 
 
 def emit(

@@ -7,11 +7,8 @@ from typing import Any
 
 import fsspec
 
+from croissant_recipes.access import arguments_for
 from croissant_recipes.location import Location, is_url, percent_encoded
-
-_PORTAL = Location.parse("s3://cryoet-data-portal-public")
-_ACCESS = frozenset({"anon", "key", "secret", "token", "username", "password", "profile", "session", "endpoint_url"})
-"""Arguments of s3fs that say who is asking, or whom."""
 
 
 class RowPlaces:
@@ -56,15 +53,4 @@ class RowPlaces:
         unless the arguments say who is asking."""
         meant = not location.is_web if self._base.is_local else self._base.same_service(location)
         given = self._given if meant else {}
-        if is_public(location) and not _says_who(given):
-            return {**given, "anon": True}
-        return dict(given)
-
-
-def is_public(location: Location) -> bool:
-    """Whether a place is in the CryoET Data Portal's bucket."""
-    return (location.protocol, location.host, location.caches) == (_PORTAL.protocol, _PORTAL.host, ())
-
-
-def _says_who(arguments: Mapping[str, Any]) -> bool:
-    return bool(_ACCESS & (arguments.keys() | arguments.get("client_kwargs", {}).keys()))
+        return arguments_for(location, given)

@@ -97,6 +97,45 @@ def _empty(artifact: str) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
+class PointFacts:
+    """What is known from reading the points of a picks file: their centres, with the shift of their transformation.
+
+    Attributes:
+        count: How many there are.
+        low, high: The smallest and the largest x, y and z.
+        nearest: The smallest distance between two of them, infinite where there are not two.
+        pair: The positions of two that are so near, from 0.
+        in_voxels: Whether all this is in voxels, as files of the portal are, and not in Å.
+        problem: Why the points could not be read, ``""`` where they could.
+    """
+
+    count: int = 0
+    low: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    high: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    nearest: float = float("inf")
+    pair: tuple[int, int] = (0, 0)
+    in_voxels: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ArrayFacts:
+    """What is known from the metadata of a Zarr store, of the array that copick opens: the largest of its scales.
+
+    Attributes:
+        shape: Its voxels along z, y and x, ``None`` where they could not be read.
+        voxel_size: In Å along z, y and x, ``None`` where the store states none.
+        problem: Why ``shape`` is not known.
+        unsized: Why ``voxel_size`` is not known.
+    """
+
+    shape: tuple[int, int, int] | None = None
+    voxel_size: tuple[float, float, float] | None = None
+    problem: str = ""
+    unsized: str = ""
+
+
+@dataclass(frozen=True)
 class FileFacts:
     """What is known from reading a picks or mesh file.
 
@@ -104,11 +143,13 @@ class FileFacts:
         sha256: Hex digest of the bytes, ``""`` when it was not asked for.
         voxel_size: ``voxel_spacing`` of a picks file in Å, NaN where it says none.
         problem: Why the file could not be read, ``""`` where it could.
+        points: What its points are, where they were asked for.
     """
 
     sha256: str = ""
     voxel_size: float = float("nan")
     problem: str = ""
+    points: PointFacts | None = None
 
 
 class Task(Protocol):
@@ -173,3 +214,18 @@ class KnowsAuthors(Protocol):
 
     def authors(self, artifact: str, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Names of the authors of annotations (picks, segmentations) or tomograms, by portal id."""
+
+
+@runtime_checkable
+class ReadsData(Protocol):
+    """A source that can say what points and arrays are, for what is expected of them. No chunk of an array is read."""
+
+    def read_points(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """As ``read_files``, of picks, with their points; also of files that ``read_files`` is not asked for."""
+
+    def read_arrays(
+        self, stores: Sequence[tuple[str, str]], *, progress: Progress
+    ) -> Mapping[tuple[str, str], ArrayFacts]:
+        """The metadata of Zarr stores, given as (root, path)."""

@@ -11,17 +11,18 @@ from croissant_recipes.croissant.reader import StoredCroissant, read_croissant, 
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACTS
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root, empty_tables
+from croissant_recipes.sources.base import Inventory, Means, Progress, Root, empty_tables
 from croissant_recipes.sources.croissant_source import ROOT, artifact_tables, root_at
-from croissant_recipes.sources.file_facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.folder_project import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.project_folders import Other, scan_project
+from croissant_recipes.sources.rooted_files import RootedFiles
 from croissant_recipes.sources.wanted import Wanted
 
 
-class CroissantProject:
+class CroissantProject(RootedFiles):
     """A Croissant that a copick config opens, with the config's overlay.
 
     Raises:
@@ -31,15 +32,13 @@ class CroissantProject:
     def __init__(self, config: ProjectConfig, means: Means) -> None:
         from copick.impl.mlcroissant import CopickConfigMLCroissant
 
+        super().__init__(means.workers)
         made = checked_by(config, CopickConfigMLCroissant)
         self._config = config
-        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._base: Location | None = None
-        self._tokens: Tokens = {}
         self._found: tuple[StoredCroissant, Inventory] | None = None
-        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory for all layers.
@@ -87,17 +86,12 @@ class CroissantProject:
             diagnostics=(*croissant.diagnostics, *found.diagnostics),
         )
 
-    def read_files(
-        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
-    ) -> Mapping[tuple[str, str], FileFacts]:
-        """Facts of picks and mesh files, given as (root, path)."""
+    def _file_roots(self) -> Mapping[str, FileRoot]:
         assert self._base is not None, "a project is scanned before its files are read"
         roots = {ROOT: FileRoot(self._base, self._config.fs_args("static_fs_args"))}
         if self._config.place("overlay_root"):
             roots[OVERLAY] = file_root(self._config, "overlay")
-        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
-        self._read |= found
-        return found
+        return roots
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
         """See ``Source``."""

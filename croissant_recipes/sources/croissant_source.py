@@ -11,15 +11,17 @@ from croissant_recipes.croissant.reader import StoredCroissant, read_croissant, 
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import URL, Location
+from croissant_recipes.progress import Silent
 from croissant_recipes.schema import ARTIFACTS, PROJECT_KEYS, SEGMENTATION_RECORD_SETS
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.file_facts import FileReader, FileRoot
+from croissant_recipes.sources.base import Inventory, Means, Progress, Root
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.identity import digest
+from croissant_recipes.sources.rooted_files import RootedFiles
 
 ROOT = "croissant"
 
 
-class CroissantSource:
+class CroissantSource(RootedFiles):
     """An existing Croissant. Nothing is read before it is asked for.
 
     Args:
@@ -29,10 +31,10 @@ class CroissantSource:
     """
 
     def __init__(self, name: str, spec: source_kinds.CroissantSource, means: Means) -> None:
+        super().__init__(means.workers)
         self._name = name
         self._spec = spec
         self._folder = means.folder
-        self._workers = means.workers
         self._base: Location | None = None
         self._digest = ""
 
@@ -69,12 +71,8 @@ class CroissantSource:
         """
         return [self.inventory(self.read(progress))] * len(layers)
 
-    def read_files(
-        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
-    ) -> Mapping[tuple[str, str], FileFacts]:
-        """Facts of picks and mesh files, given as (root, path). A Croissant says them itself, so nobody has to ask."""
-        roots = {ROOT: FileRoot(self._base or self._place_of(self.read(progress)), self._spec.fs_args)}
-        return FileReader(roots, self._workers).read(files, sha256=sha256, progress=progress)
+    def _file_roots(self) -> Mapping[str, FileRoot]:
+        return {ROOT: FileRoot(self._base or self._place_of(self.read(Silent())), self._spec.fs_args)}
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:  # noqa: ARG002
         """See ``Source``: the digest of the manifest and the CSVs, whatever layers take of them. The manifest says the

@@ -39,6 +39,15 @@ CREATE TABLE IF NOT EXISTS facts (
     voxel_size REAL
 )
 """
+_MEASURES = """
+CREATE TABLE IF NOT EXISTS measures_1 (
+    path TEXT PRIMARY KEY,
+    stamp TEXT NOT NULL,
+    found TEXT NOT NULL
+)
+"""
+"""What points and arrays are, which few recipes ask for. The number is that of what a text in it means."""
+
 _SHA256_DIGITS = 64
 
 _Row = tuple[str, str, str, float | None]
@@ -93,6 +102,35 @@ class Shelf:
         return sha256, math.nan if voxel_size is None else voxel_size
 
 
+class Measure(NamedTuple):
+    """What points or the metadata of an array say: whole path, stamp, and a text."""
+
+    path: str
+    stamp: str
+    found: str
+
+
+class MeasureShelf:
+    """What is kept of the points and arrays below one place.
+
+    Args:
+        place: See ``Shelf``.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._rows: dict[str, Measure] = {}
+        with suppress(sqlite3.Error, OSError, ValueError):
+            wanted = (f"{place}/", f"{place}0")
+            with _opened() as database:
+                query = "SELECT * FROM measures_1 WHERE path >= ? AND path < ?"
+                rows = database.execute(query, wanted).fetchall()
+            self._rows = {row[0]: Measure(*row) for row in rows if all(isinstance(value, str) for value in row)}
+
+    def get(self, path: str) -> Measure | None:
+        """What is kept under a whole path, whether it is unchanged or not."""
+        return self._rows.get(path)
+
+
 class Kept(NamedTuple):
     """Facts to keep: whole path, stamp, sha256 and voxel size (Å, NaN where the file says none)."""
 
@@ -107,15 +145,19 @@ class Kept(NamedTuple):
         return self.path, self.stamp, self.sha256, None if math.isnan(self.voxel_size) else self.voxel_size
 
 
-def keep(found: Iterable[Kept]) -> None:
+def keep(found: Iterable[Kept], measures: Iterable[Measure] = ()) -> None:
     """Adds facts, replacing older ones of the same path; does nothing where the cache fails."""
-    rows = [kept.row for kept in found]
-    if not rows:
+    rows, measured = [kept.row for kept in found], list(measures)
+    if not rows and not measured:
         return
     with suppress(sqlite3.Error, OSError, ValueError), _opened() as database, database:
-        database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", rows)
-        # Rows are numbered as they are kept, and one that is replaced gets a new number.
-        database.execute("DELETE FROM facts WHERE rowid <= (SELECT max(rowid) FROM facts) - ?", (_MOST,))
+        for table, added in (("facts", rows), ("measures_1", measured)):
+            if added:
+                marks = ", ".join("?" * len(added[0]))
+                database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", added)
+                # Rows are numbered as they are kept, and one that is replaced gets a new number.
+                oldest = f"(SELECT max(rowid) FROM {table}) - ?"
+                database.execute(f"DELETE FROM {table} WHERE rowid <= {oldest}", (_MOST,))
     for version in range(1, _VERSION):
         with suppress(OSError):
             _file(version).unlink(missing_ok=True)
@@ -132,6 +174,7 @@ def _opened() -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as database:
             database.execute(_TABLE)
+            database.execute(_MEASURES)
             yield database
     except sqlite3.DatabaseError as error:
         # Its subclasses tell of a lock, a full disk and the like; the class itself of a file that is no database.

@@ -181,7 +181,7 @@ def read_local(root: str, hashed: bool, path: str) -> Found:
         content, stamp = read_stamped(place)
     except OSError as error:
         return Found(FileFacts(problem=error.strerror or str(error)))
-    return _judge(place, content, stamp)
+    return judged(place, content, stamp)
 
 
 def read_remote(root: RemoteFolder, path: str) -> Found:
@@ -192,7 +192,7 @@ def read_remote(root: RemoteFolder, path: str) -> Found:
     except Exception as error:
         # A remote filesystem raises what its client library raises. One file that cannot be read is one problem.
         return Found(FileFacts(problem=explain(error, root.fs_args)))
-    return _judge(f"{root.location}/{path}", content, remote_stamp(content.size, token) if token else None)
+    return judged(f"{root.location}/{path}", content, remote_stamp(content.size, token) if token else None)
 
 
 def read_anywhere(place: str) -> Found:
@@ -204,24 +204,26 @@ def read_anywhere(place: str) -> Found:
         )
     except Exception as error:
         return Found(FileFacts(problem=explain(error, {})))
-    return _judge(place, content, None)
+    return judged(place, content, None)
 
 
 def _read_in(fs: Any, location: Location) -> tuple[Content, str]:
     """The content of a file in a filesystem of fsspec, and the token that goes with it."""
-    return read_pieces_in(fs, location, _limit_of(location.path), partial(_taken, location.path))
+    take = partial(taken, whole=location.path.endswith(_PICKS_ENDING))
+    return read_pieces_in(fs, location, _limit_of(location.path), take)
 
 
 def _limit_of(path: str) -> int:
     return intake.PICKS_BYTES if path.endswith(_PICKS_ENDING) else intake.ANY_SIZE
 
 
-def _taken(path: str, pieces: Iterable[bytes]) -> Content:
+def taken(pieces: Iterable[bytes], *, whole: bool) -> Content:
+    """What is made of a file's pieces. Only of a ``whole`` one its data is held in memory."""
     digest, size, kept = hashlib.sha256(), 0, []
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-        if path.endswith(_PICKS_ENDING):
+        if whole:
             kept.append(piece)
     return Content(digest.hexdigest(), size, b"".join(kept))
 
@@ -237,19 +239,21 @@ def read_ends(path: str) -> bytes:
         return head + file.read()
 
 
-def read_stamped(path: str) -> tuple[Content, str | None]:
-    """The content of a local file and its stamp; no stamp where it changed just now, or while it was read."""
-    now = time.time_ns()
+def read_stamped(path: str, limit: int | None = None) -> tuple[Content, str | None]:
+    """The content of a local file and its stamp; no stamp where it changed just now, or while it was read. Picks are
+    held in memory, and so is what has a ``limit`` of bytes."""
+    now, whole = time.time_ns(), limit is not None or path.endswith(_PICKS_ENDING)
     with intake.open_file(path) as file:
         before = os.fstat(file.fileno())
-        content = _taken(path, intake.pieces(file, before.st_size, _limit_of(path)))
+        content = taken(intake.pieces(file, before.st_size, limit or _limit_of(path)), whole=whole)
         after = os.fstat(file.fileno())
     stamp = stamp_of(after)
     kept = stamp == stamp_of(before) and content.size == after.st_size and at_rest(after, now)
     return content, stamp if kept else None
 
 
-def _judge(path: str, content: Content, stamp: str | None) -> Found:
+def judged(path: str, content: Content, stamp: str | None) -> Found:
+    """What a file says of itself, and what to keep of it where it has a stamp."""
     digest, voxel_size = content.sha256, math.nan
     if path.endswith(_PICKS_ENDING):
         try:

@@ -9,19 +9,20 @@ from croissant_recipes.access import reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.checked import LayerSpec
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.file_facts import FileReader, FileRoot, Tokens
+from croissant_recipes.sources.base import Inventory, Means, Progress, Root
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.listing import open_lister
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.project_folders import ProjectRoot, scan_project
+from croissant_recipes.sources.rooted_files import RootedFiles
 from croissant_recipes.sources.wanted import Wanted
 from croissant_recipes.work import Workers
 
 STATIC, OVERLAY = "static", "overlay"
 
 
-class FilesystemProject:
+class FilesystemProject(RootedFiles):
     """A project below one root (``overlay``) or two (``static`` and, laid over it, ``overlay``).
 
     Raises:
@@ -31,15 +32,13 @@ class FilesystemProject:
     def __init__(self, config: ProjectConfig, means: Means) -> None:
         from copick.impl.filesystem import CopickConfigFSSpec
 
+        super().__init__(means.workers)
         made = checked_by(config, CopickConfigFSSpec)
         self._config = config
-        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         self._places = _places(config)
-        self._tokens: Tokens = {}
         self._inventory: Inventory | None = None
-        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory for all layers.
@@ -60,14 +59,8 @@ class FilesystemProject:
         )
         return [self._inventory] * len(layers)
 
-    def read_files(
-        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
-    ) -> Mapping[tuple[str, str], FileFacts]:
-        """Facts of picks and mesh files, given as (root, path)."""
-        roots = {name: file_root(self._config, key) for name, key in self._places.items()}
-        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
-        self._read |= found
-        return found
+    def _file_roots(self) -> Mapping[str, FileRoot]:
+        return {name: file_root(self._config, key) for name, key in self._places.items()}
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
         """See ``Source``."""

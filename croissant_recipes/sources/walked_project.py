@@ -24,12 +24,13 @@ from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.language.source_kinds import CONFIG_TYPES
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Root
-from croissant_recipes.sources.file_facts import FileReader, FileRoot
+from croissant_recipes.sources.base import Inventory, Means, Progress, Root
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.folder_project import OVERLAY
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.project_config import ProjectConfig, facts, plain_objects, refused_by_copick
 from croissant_recipes.sources.project_folders import filaments_left_out, map_left_out
+from croissant_recipes.sources.rooted_files import RootedFiles
 from croissant_recipes.sources.wanted import Wanted
 
 _FILES = "files"
@@ -84,7 +85,7 @@ class _Known:
         return path[len(top) :] if path.startswith(top) else None
 
 
-class WalkedProject:
+class WalkedProject(RootedFiles):
     """A project as copick opens it.
 
     Raises:
@@ -92,13 +93,12 @@ class WalkedProject:
     """
 
     def __init__(self, config: ProjectConfig, means: Means) -> None:
+        super().__init__(means.workers)
         self._config = config
-        self._workers = means.workers
         self._secrets = {k: v for k, v in config.values.items() if k.endswith("_fs_args")}
         self._root = self._opened()
         self._roots: dict[str, FileRoot] = {}
         self._inventory: Inventory | None = None
-        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory for all layers.
@@ -135,13 +135,8 @@ class WalkedProject:
         )
         return [self._inventory] * len(layers)
 
-    def read_files(
-        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
-    ) -> Mapping[tuple[str, str], FileFacts]:
-        """Facts of picks and mesh files, given as (root, path)."""
-        found = FileReader(self._roots, self._workers).read(files, sha256=sha256, progress=progress)
-        self._read |= found
-        return found
+    def _file_roots(self) -> Mapping[str, FileRoot]:
+        return self._roots
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
         """See ``Source``."""

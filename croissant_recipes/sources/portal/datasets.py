@@ -15,7 +15,18 @@ from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take
 from croissant_recipes.location import Location
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress, Request, Root, empty_tables
+from croissant_recipes.sources.base import (
+    ArrayFacts,
+    FileFacts,
+    Inventory,
+    Means,
+    Progress,
+    Request,
+    Root,
+    empty_tables,
+)
+from croissant_recipes.sources.data_reader import DataReader
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
 from croissant_recipes.sources.portal.fetching import FetchPool
@@ -107,6 +118,21 @@ class PortalSource:
     ) -> Mapping[tuple[str, str], FileFacts]:
         """Nothing is read from the portal's bucket: its sizes come with the metadata, and its files have no sha256."""
         return {file: FileFacts() for file in files}
+
+    def read_points(
+        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
+    ) -> Mapping[tuple[str, str], FileFacts]:
+        """See ``ReadsData``: from the portal's bucket, without credentials."""
+        return self._data().points(files, sha256=sha256, progress=progress)
+
+    def read_arrays(
+        self, stores: Sequence[tuple[str, str]], *, progress: Progress
+    ) -> Mapping[tuple[str, str], ArrayFacts]:
+        """See ``ReadsData``: from the portal's bucket, without credentials."""
+        return self._data().arrays(stores, progress)
+
+    def _data(self) -> DataReader:
+        return DataReader({ROOT: FileRoot(Location.parse(BUCKET))}, self._workers)
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:  # noqa: ARG002
         """See ``Source``: the endpoint, the rows, which have the portal's ids, and when their records were changed."""

@@ -11,22 +11,24 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, listing
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.sources.base import FileFacts, Inventory, Means, Progress
-from croissant_recipes.sources.file_facts import FileReader, Tokens
+from croissant_recipes.sources.base import Inventory, Means, Progress
+from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.folder_project import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
 from croissant_recipes.sources.portal.datasets import PortalSource
-from croissant_recipes.sources.portal.portal_tables import ROOT
+from croissant_recipes.sources.portal.portal_tables import BUCKET, ROOT
 from croissant_recipes.sources.project_config import ProjectConfig, checked_by, facts, plain_objects
 from croissant_recipes.sources.project_folders import Other, ProjectScan, scan_project
+from croissant_recipes.sources.rooted_files import RootedFiles
 from croissant_recipes.sources.wanted import Wanted
 
 _AFTER_THE_PORTAL = 2**62
 """The ``portal_id`` of what the overlay holds."""
 
 
-class PortalProject:
+class PortalProject(RootedFiles):
     """What a copick config makes of portal datasets: only annotations of its pickable objects, by its names for them,
     and whatever its overlay holds for the portal's runs.
 
@@ -40,19 +42,17 @@ class PortalProject:
     def __init__(self, config: ProjectConfig, means: Means, *, url: str | None = None) -> None:
         from copick.impl.cryoet_data_portal import CopickConfigCDP
 
+        super().__init__(means.workers)
         made = checked_by(config, CopickConfigCDP)
         if not made.dataset_ids:
             raise config.refuse([("dataset_ids is empty", "name at least one dataset")])
         self._config = config
-        self._workers = means.workers
         self._objects = plain_objects(made.pickable_objects)
         self._facts = facts(made)
         names = {o.identifier: o.name for o in made.pickable_objects if o.identifier is not None}
         spec = source_kinds.PortalSource(datasets=tuple(made.dataset_ids), url=url)
         self._portal = PortalSource(config.source, spec, means, names=names)
-        self._tokens: Tokens = {}
         self._scanned: list[tuple[LayerSpec, Inventory]] = []
-        self._read: dict[tuple[str, str], FileFacts] = {}
 
     def scan(self, layers: Sequence[LayerSpec], progress: Progress) -> Sequence[Inventory]:
         """One inventory per layer.
@@ -88,14 +88,8 @@ class PortalProject:
         self._scanned = list(zip(layers, made, strict=True))
         return made
 
-    def read_files(
-        self, files: Sequence[tuple[str, str]], *, sha256: bool, progress: Progress
-    ) -> Mapping[tuple[str, str], FileFacts]:
-        """Facts of picks and mesh files of the overlay, given as (root, path)."""
-        roots = {OVERLAY: file_root(self._config, "overlay")}
-        found = FileReader(roots, self._workers, self._tokens).read(files, sha256=sha256, progress=progress)
-        self._read |= found
-        return found
+    def _file_roots(self) -> Mapping[str, FileRoot]:
+        return {ROOT: FileRoot(Location.parse(BUCKET)), OVERLAY: file_root(self._config, "overlay")}
 
     def identity(self, layers: Sequence[LayerSpec], files: Sequence[tuple[str, str]]) -> str:
         """See ``Source``: that of the portal's datasets, with what the overlay adds."""
