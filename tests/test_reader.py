@@ -14,6 +14,7 @@ import fsspec
 import pytest
 from croissants import write_croissant
 
+from croissant_recipes import from_croissant
 from croissant_recipes.access import NotThereError
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant import reader
@@ -109,6 +110,9 @@ def test_a_version_that_is_complete_but_not_in_place(manifest: Path, tmp_path: P
     assert found.staged
     assert found.tables["runs"]["name"].tolist() == ["ts_new"]
     assert found.tables["picks"].empty
+    root = from_croissant("memory://lab/Croissant/metadata.json")
+    with pytest.raises(PermissionError, match="was being built: open it again once that build, or the next one, is"):
+        root.set_splits({"train": ["ts_new"]})
 
 
 def test_a_croissant_in_an_archive(manifest: Path, tmp_path: Path) -> None:

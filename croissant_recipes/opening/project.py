@@ -128,12 +128,20 @@ class CroissantProject(adapter.AdaptedRoot):
         base = Location.parse(self.index.base_url)
         use = "open the Croissant with an overlay_root"
         if not self.index.writable:
-            return f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to: {use}"
+            return f"{self._unwritable}: {use}" if not self.index.staged else self._unwritable
         if base.is_web or self.index.places.arguments(base).get("anon"):
             return f"the project's data is in {base}, which is read-only: {use}"
         if base.is_local and os.path.exists(base.path) and not os.access(base.path, os.W_OK):
             return f"there is no permission to write in {base}: {use}"
         return None
+
+    @property
+    def _unwritable(self) -> str:
+        """Why the Croissant cannot be written to, where it cannot."""
+        croissant = f"the Croissant {Location.parse(self.config.croissant_url)}"
+        if self.index.staged:
+            return f"{croissant} was being built: open it again once that build, or the next one, is done"
+        return f"{croissant} cannot be written to"
 
     def assert_writable(self) -> None:
         """Raises ``PermissionError`` if no data can be saved."""
@@ -204,7 +212,7 @@ class CroissantProject(adapter.AdaptedRoot):
         if self.mode == "B":
             raise PermissionError("the splits are of the Croissant, which is read-only beside an overlay")
         if not self.index.writable:
-            raise PermissionError(f"the Croissant {Location.parse(self.config.croissant_url)} cannot be written to")
+            raise PermissionError(self._unwritable)
         self.index.assign_splits({run: _split_name(split) for run, split in splits.items()})
 
 

@@ -98,6 +98,7 @@ class RowIndex(AdaptedIndex):
         self.doc = dict(stored.manifest)
         self.config_block = dict(stored.config)
         # What is written beside staged files would be lost when they take their places.
+        self.staged = stored.staged
         self.writable = not stored.staged and _is_writable(self.croissant_fs, self.croissant_dir)
         self.by_run, self.by_place = {}, {}
         for record_set in RECORD_SETS.values():
