@@ -423,6 +423,17 @@ def test_an_object_that_others_added_keeps_its_label(lab: Lab) -> None:
     assert lab.say("").build(on_drift="discard").ok is False, "it is zeta's by now"
 
 
+@pytest.mark.parametrize("label", [None, "8", True, 0, -1, [1], {}])
+def test_what_somebody_else_wrote_and_is_no_label_is_none(lab: Lab, label: object) -> None:
+    edit(lab, vlp={"label": label, "metadata": None}, capsid={"label": label})
+    for decision in ("keep", "discard"):
+        result = lab.build(on_drift=decision)
+        assert with_code(result.diagnostics, Code.LABELS_MOVE) == []
+        assert result.prepared is not None
+        assert result.prepared.labels is not None
+        assert result.prepared.labels.kept["vlp"] == 3
+
+
 def test_drift_and_a_move_are_both_said(lab: Lab) -> None:
     edit(lab, ribosome={"radius": 99.0})
     result = lab.holds("apo", "membrane", "ribosome", "vlp").build()

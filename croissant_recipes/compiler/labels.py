@@ -181,11 +181,12 @@ class Known:
 
 
 def known(objects: Iterable[Mapping[str, Any]], *, of_base: bool = False) -> dict[str, Known]:
-    """The labels of the pickable objects of a Croissant, by name."""
+    """The labels of the pickable objects of a Croissant, by name. Others may have written it: what is no label, as
+    copick has them, is none."""
     found: dict[str, Known] = {}
     for entry in objects:
         label, name = entry.get("label"), str(entry.get("name"))
-        if isinstance(label, int) and not isinstance(label, bool):
+        if isinstance(label, int) and not isinstance(label, bool) and label > 0:
             found.setdefault(name, Known(label, original_name(entry), of_base))
     return found
 
@@ -279,7 +280,7 @@ class Comparison:
         """Labels that the recipe can say so that they are said: of every object that it gives none."""
         said = {e.name for e in self.labelling.listed if e.giver is Giver.RECIPE}
         by_label = sorted(self.kept.items(), key=lambda item: (item[1], item[0]))
-        return {name: label for name, label in by_label if name not in {*said, *self.taken}}
+        return {name: label for name, label in by_label if label > 0 and name not in {*said, *self.taken}}
 
     def rows(self) -> tuple[Row, ...]:
         """Every object of the result by its label, then those that are there and not in the result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from croissant_recipes.compiler import labels
 from croissant_recipes.compiler.labels import Comparison
@@ -25,12 +25,13 @@ def compare(plan: Plan, content: Content, there: Existing | None, options: Optio
     """
     base = plan.resolution.base
     known = labels.known(base.inventory.objects, of_base=True) if base else {}
-    others: Mapping[str, int] = {}
+    others: dict[str, int] = {}
     if there is not None and _is_replaced(plan, there, options):
         in_place = build_record.objects_of(there.manifest)
         written = build_record.objects_of({build_record.CONFIG: content.config})
         planned = build_record.objects_of({build_record.CONFIG: plan.content.config})
-        others = {n: o["label"] for n, o in written.items() if o.get("label") and o != planned.get(n, o)}
+        theirs = labels.known(o for n, o in written.items() if o != planned.get(n, o))
+        others = {name: entry.label for name, entry in theirs.items()}
         kept = options.on_drift == "keep"
         known |= labels.known(o for n, o in in_place.items() if kept or not _is_theirs(n, o, there, planned.get(n)))
     return labels.compare(plan.labelling, known, others)
