@@ -19,6 +19,7 @@ from croissant_recipes.croissant import build_record, drift
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.drift import Drift, Existing
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.language import fragments
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.language.recipe import ObjectOverride
 from croissant_recipes.language.recipe_edits import Edits
@@ -83,6 +84,7 @@ def proposal(checked: CheckedRecipe, prepared: Prepared, output: Output) -> Prop
             if name in planned and name in config
         },
         **_splits(found),
+        inherited=fragments.inherited(checked.document, "splits"),
     )
     return Proposal(edits, folder, files)
 

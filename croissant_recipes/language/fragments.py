@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
@@ -44,6 +45,20 @@ def included(document: Document) -> tuple[Document | None, list[Diagnostic]]:
 def is_fragment(value: Mapping[str, object]) -> bool:
     """Whether a file that was given as a recipe is a fragment of one."""
     return bool(value) and value.keys() <= set(FRAGMENT_KEYS)
+
+
+def inherited(document: Document, key: str) -> dict[str, Any]:
+    """What only fragments say below a key of a recipe with what it includes."""
+
+    def of_fragments(value: object, path: Path) -> object:
+        if isinstance(value, dict):
+            found = {k: of_fragments(child, (*path, k)) for k, child in value.items()}
+            return {k: child for k, child in found.items() if child is not None}
+        return value if document.places[path].value.file != document.file else None
+
+    value = document.value.get(key, {}) if isinstance(document.value, dict) else {}
+    found = of_fragments(value, (key,))
+    return found if isinstance(found, dict) else {}
 
 
 def from_recipe(document: Document) -> Document:

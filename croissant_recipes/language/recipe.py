@@ -580,15 +580,15 @@ FRAGMENT_KEYS = ("include", "dataset", "objects", "rename", "splits", "expect")
 """The keys of a recipe that fragments, which recipes share, can have too."""
 
 _IN_PARTS: Mapping[str, tuple[str, ...]] = {"Dataset": ("dataset",), "RandomSplit": ("splits", "random")}
-"""Models with required keys of which fragments and recipes may each have some, and where they stand."""
+"""Models that must have some keys, of which fragments and recipes may each have a part, and where they stand."""
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the format version, for editors: of draft 7, which all of them know."""
-    schema, required = _schema("croissant-recipe")
+    schema, whole = _schema("croissant-recipe")
     alone: dict[str, Any] = {}
     for model, path in _IN_PARTS.items():
-        recipe_schema.require(alone, path, required[model])
+        recipe_schema.put_at(alone, path, whole[model])
     # What a recipe includes may have the rest.
     return schema | {"if": {"not": {"required": ["include"]}}, "then": alone}
 
@@ -606,12 +606,12 @@ def fragment_json_schema() -> dict[str, Any]:
     }
 
 
-def _schema(what: str) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The schema of recipes, and the keys that parts of it require only where they are whole."""
+def _schema(what: str) -> tuple[dict[str, Any], dict[str, recipe_schema.Schema]]:
+    """The schema of recipes, and which keys parts of it must have only where they are whole."""
     about = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"{what}, format version {FORMAT_VERSION}",
     }
     schema: dict[str, Any] = about | recipe_schema.for_editors(Recipe.model_json_schema(mode="validation"))
     definitions: dict[str, Any] = schema["$defs"]
-    return schema, {name: definitions[name].pop("required") for name in _IN_PARTS}
+    return schema, {name: recipe_schema.taken_from(definitions[name]) for name in _IN_PARTS}

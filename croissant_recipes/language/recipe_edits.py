@@ -30,6 +30,7 @@ class Edits:
         objects: Attributes of pickable objects by name.
         assign: Runs that go into a split.
         unassign: Runs that leave theirs.
+        inherited: What fragments say below ``splits``, which a list of the recipe's own would replace.
     """
 
     croissant: str | None = None
@@ -38,6 +39,7 @@ class Edits:
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     assign: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unassign: Sequence[str] = ()
+    inherited: Mapping[str, Any] = field(default_factory=dict)
 
     def without_splits(self) -> Edits:
         return replace(self, assign={}, unassign=())
@@ -62,10 +64,11 @@ def edited(text: str, edits: Edits) -> str:
         _below(_below(after, "objects"), name).update({k: _plain(v) for k, v in attributes.items()})
     for split, runs in edits.assign.items():
         assign = _below(_below(after, "splits"), "assign")
-        assign[split] = _longer(assign.get(split), runs)
+        assign[split] = _longer(assign.get(split, _plain(edits.inherited.get("assign", {}).get(split))), runs)
     if edits.unassign:
         splits = _below(after, "splits")
-        splits["unassign"] = _longer(splits.get("unassign"), edits.unassign)
+        there = splits.get("unassign", _plain(edits.inherited.get("unassign")))
+        splits["unassign"] = _longer(there, edits.unassign)
     if edits.croissant is not None:
         _append(after, edits.croissant)
     return _merged(text, _dumped(yaml, before), _dumped(yaml, after))

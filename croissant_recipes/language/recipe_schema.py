@@ -23,6 +23,7 @@ _TEXT_WITH_PARAMETER = {
     "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_-]*\}",
 }
 _ABOUT = ("description", "default")
+_PRESENCE = ("required", "oneOf", "anyOf")
 _CONSTRAINTS = ("pattern", "format", "enum")
 
 Schema = dict[str, Any]
@@ -35,11 +36,16 @@ def for_editors(schema: Schema) -> Schema:
     return {**_adapted({k: v for k, v in schema.items() if k != "$defs"}), "$defs": {**definitions, **parameters}}
 
 
-def require(schema: Schema, path: Sequence[str], keys: list[str]) -> None:
-    """Require keys of what stands at a path."""
+def taken_from(definition: Schema) -> Schema:
+    """What a definition says of the keys that must be there, which it says no more."""
+    return {key: definition.pop(key) for key in _PRESENCE if key in definition}
+
+
+def put_at(schema: Schema, path: Sequence[str], conditions: Schema) -> None:
+    """Let a schema ask something of what stands at a path."""
     for key in path:
         schema = schema.setdefault("properties", {}).setdefault(key, {})
-    schema["required"] = keys
+    schema.update(conditions)
 
 
 def used(definitions: Schema, parts: object) -> Schema:
