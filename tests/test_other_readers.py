@@ -161,7 +161,8 @@ def test_csvs_of_others_are_read_by_their_header() -> None:
         ("runs", b"name,split\na,b,c\n", r"runs\.csv, row 2: 3 cells under 2 columns"),
         ("runs", b"name,split\na,b\nc\n", r"runs\.csv, row 3: 1 cells under 2 columns"),
         ("runs", b"name,name\na,b\n", "a column is named twice"),
-        ("runs", b"name\n\xff\n", r"runs\.csv is not a CSV: .*UTF8"),
+        ("runs", b"name\n\xff\n", r"runs\.csv is not UTF-8, in line 2"),
+        ("runs", b"name,split\na,b\n\xd6,c,d\n", r"runs\.csv is not UTF-8, in line 3"),
         ("runs", b"", r"runs\.csv is not a CSV"),
     ],
 )

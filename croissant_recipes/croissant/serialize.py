@@ -187,6 +187,12 @@ def _all_text(data: bytes, schema: RecordSet) -> pa.Table:
 
 def _in_one_part(data: bytes, schema: RecordSet) -> pa.Table:
     """The CSV read from its start to its end, so that rows are counted."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        # Arrow cannot show a row of such a file, and would tell of that on standard error.
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{schema.csv_name} is not UTF-8, in line {line}") from None
     ragged: list[Any] = []
 
     def refuse(row: Any) -> str:
