@@ -94,6 +94,8 @@ class Code(Enum):
     HIDING = ("CR226", "what an output hides cannot be hidden so")
     SPLIT_SOURCE = ("CR228", "split of a source that brings no runs")
 
+    HELD_TYPE = ("CR221", "runs chosen by what the layer does not take")
+
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)
     CONFIG = ("CR302", "copick config not usable")
@@ -126,6 +128,8 @@ class Code(Enum):
     POINTS = ("CR420", "points not as expected", ExitCode.BLOCKED)
     ARRAYS = ("CR421", "arrays not as expected", ExitCode.BLOCKED)
     DATA_UNREAD = ("CR422", "data of an expectation cannot be read", ExitCode.BLOCKED)
+
+    NO_RUN_HOLDS = ("CR413", "no run holds what is asked for")
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

@@ -43,7 +43,8 @@ class LayerReport:
         number: As messages name it, from 1.
         label: ``layer 2 (append lab)``.
         operation, sources: As the recipe has them.
-        selectors, renames, run_names, collisions: See ``LayerRows``.
+        having, lacking: What runs have to have, and what not.
+        selectors, renames, run_names, collisions, held_runs: See ``LayerRows``.
         adds: How many rows it brought that were not there before, by artifact type.
         replaces: The rows of earlier layers that it replaced.
         shadowed: How many of its rows later layers replaced, by artifact type.
@@ -62,6 +63,9 @@ class LayerReport:
     replaces: tuple[Replacement, ...]
     shadowed: Mapping[str, int]
     requests: tuple[Request, ...]
+    having: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    held_runs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -209,4 +213,7 @@ def _layer(layer: LayerRows, resolution: Resolution, replacements: tuple[Replace
         tuple(r for r in replacements if r.later == number),
         {r.artifact: len(r.keys) for r in replacements if r.earlier == number},
         tuple(request for part in layer.stock.parts for request in part.requests),
+        tuple(item.text for item in layer.spec.filters["runs"].having),
+        tuple(item.text for item in layer.spec.filters["runs"].lacking),
+        layer.held_runs,
     )

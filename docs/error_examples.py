@@ -153,6 +153,7 @@ EXAMPLES = {
         prepare=_write("folds.csv", "split,run\ntrain,TS_003\ntrain,TS_004\n"),
     ),
     "CR220": _edit("val: [", "tset: ["),
+    "CR221": _edit("others: include", "runs: { having: meshes }\n    others: exclude"),
     "CR225": _edit(
         "  project_root: sample\n", "  project_root: sample\n\noutputs: { public: { project_root: out } }\n"
     ),
@@ -196,6 +197,7 @@ EXAMPLES = {
     "CR409": _planned("others: include", "others: exclude", "root: sample", "root: build"),
     "CR410": _planned("\nsplits:", "\n  - append: lab\n    picks: ribosome:curator/*\n    others: exclude\n\nsplits:"),
     "CR411": _planned("ribosome:*/*", "*", prepare=_copy_picks("ada_1_virus.json")),
+    "CR413": _planned("others: include", 'runs: { having: { picks: "ribosome:curatr" } }'),
     "CR414": _planned(prepare=_build_and_relabel),
     "CR415": _planned(
         *("root: sample", "root: sample\n  labels: dense"),

@@ -19,10 +19,11 @@ from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.compiler.stock import Stock, known
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, list_instead, listing, nearest
 from croissant_recipes.language import matching
-from croissant_recipes.language.checked import LayerSpec, NewName, PlacedSelector, Take, TypeFilter
+from croissant_recipes.language.checked import HeldRows, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
 from croissant_recipes.language.templates import Template
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, RENAME_MAPS
 from croissant_recipes.sources.base import Inventory
+from croissant_recipes.sources.wanted import holders, takes
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,16 @@ _SHOWN = 3
 
 
 class Fate(IntEnum):
-    """What becomes of a row of the source in a layer."""
+    """What becomes of a row of the source in a layer. A run may lack what ``having`` asks for, or hold what ``lacking``
+    rules out; its rows are of a run that is left out."""
 
     TAKEN = 0
     RUN_LEFT_OUT = 1
     NOT_SELECTED = 2
     EXCLUDED = 3
     COLLIDED = 4
+    RUN_LACKS = 5
+    RUN_HOLDS = 6
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Choice:
     Attributes:
         fates: ``Fate`` of each row.
         selectors: Position in the filter's ``select`` of the first selector that took the row or, for an excluded row,
-            in ``exclude`` of the first that ruled it out; -1 where no selector did.
+            in ``exclude`` of the first that ruled it out, for a run in ``having`` or ``lacking`` of the first item that
+            did; -1 where none did.
     """
 
     fates: npt.NDArray[np.int8]
@@ -89,6 +94,7 @@ class LayerRows:
         choices: By type, what became of every row of the sources: a row that is not taken is not forgotten.
         selectors, renames: What each did.
         collisions: Rows that ended up with one key.
+        held_runs: How many runs have what ``having`` and ``lacking`` ask for; ``None`` where they ask nothing.
         run_names: New run names by old, where they differ.
         object_names: New names of objects by old, of all that the source has, where a rename decides them.
         runs_amiss: Whether a selector of ``runs`` matched nothing, which has been reported.
@@ -102,6 +108,7 @@ class LayerRows:
     selectors: tuple[SelectorReport, ...] = ()
     renames: tuple[RenameReport, ...] = ()
     collisions: tuple[Collision, ...] = ()
+    held_runs: int | None = None
     run_names: Mapping[str, str] = field(default_factory=dict)
     object_names: Mapping[str, str] = field(default_factory=dict)
     runs_amiss: bool = False
@@ -129,6 +136,7 @@ def apply(spec: LayerSpec, inventories: Sequence[Inventory]) -> LayerRows:
     names them."""
     worker = _Layer(spec, Stock.of(inventories))
     worker.select_runs()
+    worker.hold_runs()
     for artifact in ARTIFACT_TYPES[1:]:
         worker.select(artifact)
     worker.name_makers()
@@ -141,6 +149,7 @@ def apply(spec: LayerSpec, inventories: Sequence[Inventory]) -> LayerRows:
         selectors=tuple(worker.selectors),
         renames=tuple(worker.renames),
         collisions=tuple(worker.collisions),
+        held_runs=worker.held_runs,
         run_names=worker.run_names,
         object_names=worker.object_names,
         runs_amiss=worker.runs_amiss,
@@ -157,6 +166,7 @@ class _Layer:
         self.selectors: list[SelectorReport] = []
         self.renames: list[RenameReport] = []
         self.collisions: list[Collision] = []
+        self.held_runs: int | None = None
         self.run_names: dict[str, str] = {}
         self.object_names: Mapping[str, str] = {}
         self.made: dict[tuple[str, str], pd.Series] = {}
@@ -174,6 +184,67 @@ class _Layer:
         told = len(self.found)
         self._take("runs", runs, self._choice(self.spec.filters["runs"], answers))
         self.runs_amiss = len(self.found) > told
+
+    def hold_runs(self) -> None:
+        """Leave out runs by what the layer takes of them, from whichever of its sources."""
+        chosen = self.spec.filters["runs"]
+        if not chosen.having and not chosen.lacking:
+            return
+        there = {item.artifact: self._rows_to_take(item.artifact) for item in (*chosen.having, *chosen.lacking)}
+        table, selected = self.stock.table("runs"), self.choices["runs"]
+        choice, told, amiss = Choice(selected.fates.copy(), selected.selectors.copy()), len(self.found), False
+        for items, fate in ((chosen.having, Fate.RUN_LACKS), (chosen.lacking, Fate.RUN_HOLDS)):
+            for position, item in enumerate(items):
+                names = holders(item, there[item.artifact])
+                if not names and (item.selector is not None or fate is Fate.RUN_LACKS):
+                    self._held_nowhere(item, there[item.artifact])
+                    amiss = True
+                holds = table["name"].isin(names).to_numpy()
+                out = (choice.fates == Fate.TAKEN) & (holds if fate is Fate.RUN_HOLDS else ~holds)
+                choice.fates[out], choice.selectors[out] = fate, position
+        if not amiss and len(self.tables["runs"]) and not (choice.fates == Fate.TAKEN).any():
+            self._held_by_none(chosen)
+            amiss = True
+        if amiss and not self.spec.allow_empty:
+            # All that the layer is told of else would only follow from it.
+            return
+        del self.found[told:]
+        self._take("runs", table, choice)
+        self.held_runs = self.tables["runs"]["name"].nunique()
+
+    def _rows_to_take(self, artifact: str) -> pd.DataFrame:
+        """The rows of a type that the layer takes of the runs that it selects."""
+        table = self.stock.table(artifact)
+        return table[self._in_runs(artifact, table) & takes(self.spec.filters[artifact], table)]
+
+    def _held_nowhere(self, item: HeldRows, rows: pd.DataFrame) -> None:
+        """An item that fits no row. Where the layer takes none of the type, its own selectors may tell why."""
+        filter_, many = self.spec.filters[item.artifact], ARTIFACTS[item.artifact].many
+        if rows.empty and len(self.tables["runs"]) == 0:
+            return
+        if rows.empty and (filter_.take is Take.SELECTED or filter_.where or filter_.authors):
+            return
+        if item.selector is None or rows.empty:
+            message = f"no run of {self._named} has {many}"
+            hint = f"remove it, or take from where there are {many}"
+        else:
+            message = f"{item.selector.text!r} matches no {ARTIFACTS[item.artifact].one} that the layer takes"
+            there = matching.names(item.artifact, rows)
+            hint = _several(item.selector, there) or _nearest_selectors(item.selector, there) or ""
+            if matching.match(item.selector.selector, self.stock.table(item.artifact)).any():
+                hint = f"it is there, but not among the {many} that the layer takes of the runs that it selects"
+        self.found.append(Diagnostic(Code.NO_RUN_HOLDS, message, span=item.span, hint=hint or None))
+
+    def _held_by_none(self, chosen: TypeFilter) -> None:
+        parts = [
+            f"{'has' if each is chosen.having else 'lacks'} {joined([i.text for i in each])}"
+            for each in (chosen.having, chosen.lacking)
+            if each
+        ]
+        message = f"no run that the layer selects {joined(parts)}"
+        span = next(iter((*chosen.having, *chosen.lacking))).span
+        hint = "ask for less, or say `allow_empty: true` if that is meant"
+        self.found.append(Diagnostic(Code.NO_RUN_HOLDS, message, span=span, hint=hint))
 
     def select(self, artifact: str) -> None:
         table, chosen = self.stock.table(artifact), self.spec.filters[artifact]
@@ -269,7 +340,9 @@ class _Layer:
 
     def _chooses_runs(self, artifact: str) -> bool:
         chosen = self.spec.filters["runs"]
-        return ARTIFACTS[artifact].of_run and (chosen.take is not Take.ALL or bool(chosen.exclude))
+        return ARTIFACTS[artifact].of_run and (
+            chosen.take is not Take.ALL or bool(chosen.exclude or chosen.having or chosen.lacking)
+        )
 
     def _ruled_out(self, placed: PlacedSelector, chosen: TypeFilter, kept: pd.DataFrame) -> str | None:
         """A hint for a selector of something that is there, but of which the layer's other conditions leave nothing."""

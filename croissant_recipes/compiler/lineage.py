@@ -11,7 +11,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.compiler import merging
 from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.language.checked import LayerSpec, NewName, Take, TypeFilter
+from croissant_recipes.language.checked import HeldRows, LayerSpec, NewName, Take, TypeFilter
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 
 
@@ -81,11 +81,17 @@ def _map(names: Sequence[NewName]) -> dict[str, str]:
     return found
 
 
+def _held(item: HeldRows) -> Any:
+    return item.artifact if item.selector is None else {item.artifact: item.selector.text}
+
+
 def _taken(chosen: TypeFilter) -> Any:
     parts = {
         "select": [s.text for s in chosen.select],
         "exclude": [s.text for s in chosen.exclude],
         "where": dict(chosen.where),
         "authors": list(chosen.authors),
+        "having": [_held(item) for item in chosen.having],
+        "lacking": [_held(item) for item in chosen.lacking],
     }
     return {k: v for k, v in parts.items() if v} or "all"

@@ -11,9 +11,25 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined, list_instead
 from croissant_recipes.language import portal_schema, selectors, templates
 from croissant_recipes.language.check_split_rules import RunChecker
-from croissant_recipes.language.checked import WHERE_TYPES, LayerSpec, NewName, PlacedSelector, Take, TypeFilter
+from croissant_recipes.language.checked import (
+    WHERE_TYPES,
+    HeldRows,
+    LayerSpec,
+    NewName,
+    PlacedSelector,
+    Take,
+    TypeFilter,
+)
 from croissant_recipes.language.loading import Draft, SourceKinds
-from croissant_recipes.language.recipe import Layer, PortalSelectionMap, Rename, Scalar, SelectionMap
+from croissant_recipes.language.recipe import (
+    Held,
+    Layer,
+    PortalSelectionMap,
+    Rename,
+    RunSelectionMap,
+    Scalar,
+    SelectionMap,
+)
 from croissant_recipes.language.source_kinds import SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
@@ -71,6 +87,7 @@ class _LayerChecker:
         filters = {artifact: self._filter(artifact) for artifact in ARTIFACT_TYPES}
         self._check_others()
         self._check_held(filters)
+        self._check_runs(filters)
         self._check_portal_only()
         runs = RunChecker(self.document, self.kinds, layer.sources, f"layer {self.index + 1} brings", self.found)
         renames, problems = _renames(self.document, (*self.path, "rename"), layer.rename)
@@ -118,6 +135,9 @@ class _LayerChecker:
         exclude: tuple[PlacedSelector, ...] = ()
         if value.exclude is not None:
             exclude = self._parse_all(artifact, value.exclude, (*path, "exclude"))
+        if isinstance(value, RunSelectionMap):
+            having, lacking = (self._held_rows(getattr(value, key), (*path, key)) for key in ("having", "lacking"))
+            return TypeFilter(artifact, take, select, exclude, having=having, lacking=lacking, span=span)
         if not isinstance(value, PortalSelectionMap):
             return TypeFilter(artifact, take, select, exclude, span=span)
         authors = (value.authors,) if isinstance(value.authors, str) else value.authors or ()
@@ -132,6 +152,21 @@ class _LayerChecker:
             where_spans={key: self.document.value_span(*path, "where", key) for key in value.where},
             author_spans=tuple(self.document.value_span(*path, "authors", i) for i in range(len(authors))),
         )
+
+    def _held_rows(self, value: Held | None, path: Path) -> tuple[HeldRows, ...]:
+        items = value if isinstance(value, tuple) else () if value is None else (value,)
+        rows = []
+        for i, item in enumerate(items):
+            here = (*path, i) if isinstance(value, tuple) or (*path, 0) in self.document.places else path
+            span = self.document.value_span(*here)
+            if isinstance(item, str):
+                rows.append(HeldRows(item, None, span))
+                continue
+            (artifact,) = item.model_fields_set
+            selector = self._parse(artifact, getattr(item, artifact), (*here, artifact))
+            if selector is not None:
+                rows.append(HeldRows(artifact, selector, self.document.key_span(*here, artifact)))
+        return tuple(rows)
 
     def _select(
         self, artifact: str, value: str | tuple[str, ...], path: Path
@@ -199,6 +234,24 @@ class _LayerChecker:
                     f"{joined([repr(name) for name in names])} {are}, and {have}",
                     self.document.key_span(*self.path, artifact),
                     f"remove it; the {joined(kinds)} has {joined(held)}",
+                )
+
+    def _check_runs(self, filters: Mapping[str, TypeFilter]) -> None:
+        """Runs chosen by what the layer does not take: none would have it, and all would lack it."""
+        runs, held = filters["runs"], self._held()
+        for key, items in (("having", runs.having), ("lacking", runs.lacking)):
+            for item in items:
+                if item.artifact not in held:
+                    hint = f"remove it; its source can hold {joined(held)}"
+                elif filters[item.artifact].take is Take.NONE:
+                    hint = f"say what it takes of them, such as `{item.artifact}: all`, or remove it"
+                else:
+                    continue
+                self._report(
+                    Code.HELD_TYPE,
+                    f"runs.{key}: the layer takes no {ARTIFACTS[item.artifact].many}",
+                    item.span,
+                    hint,
                 )
 
     def _held(self) -> tuple[str, ...]:

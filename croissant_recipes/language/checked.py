@@ -46,6 +46,26 @@ class PlacedSelector:
 
 
 @dataclass(frozen=True)
+class HeldRows:
+    """Rows of a run that the layer takes.
+
+    Attributes:
+        artifact: Their type.
+        selector: What they match besides, ``None`` for any.
+        span: Where it stands.
+    """
+
+    artifact: str
+    selector: PlacedSelector | None
+    span: Span
+
+    @property
+    def text(self) -> str:
+        """As messages name it."""
+        return self.artifact if self.selector is None else f"{self.artifact} {self.selector.text!r}"
+
+
+@dataclass(frozen=True)
 class TypeFilter:
     """What a layer takes of one artifact type.
 
@@ -56,6 +76,7 @@ class TypeFilter:
         exclude: Left out again, whatever ``take`` says.
         where: Portal metadata that must be equal, by field.
         authors: Portal authors, each of whom must be among a record's authors.
+        having, lacking: Of runs: what of a run the layer has to take, and what it must not.
         named: Whether the layer names the type; a type that it does not name follows ``others``.
         span: Where the filter stands, or the layer where it does not name the type.
     """
@@ -66,6 +87,8 @@ class TypeFilter:
     exclude: tuple[PlacedSelector, ...] = ()
     where: Mapping[str, Scalar] = field(default_factory=dict)
     authors: tuple[str, ...] = ()
+    having: tuple[HeldRows, ...] = ()
+    lacking: tuple[HeldRows, ...] = ()
     named: bool = True
     span: Span | None = None
     where_spans: Mapping[str, Span] = field(default_factory=dict)

@@ -46,7 +46,14 @@ _MODELS: tuple[_Place, ...] = (
     (("rename",), recipe.Rename, "`rename`"),
     (("layers", "*", "rename"), recipe.Rename, "`rename`"),
     *((("layers", "*", t), recipe.PortalSelectionMap, "a selection") for t in WHERE_TYPES),
-    *((("layers", "*", t), recipe.SelectionMap, "a selection") for t in ARTIFACT_TYPES if t not in WHERE_TYPES),
+    *(
+        (("layers", "*", t), recipe.SelectionMap, "a selection")
+        for t in ARTIFACT_TYPES
+        if t not in (*WHERE_TYPES, "runs")
+    ),
+    (("layers", "*", "runs"), recipe.RunSelectionMap, "a selection of runs"),
+    *((("layers", "*", "runs", key), recipe.HeldRows, f"`{key}`") for key in ("having", "lacking")),
+    *((("layers", "*", "runs", key, "*"), recipe.HeldRows, f"an item of `{key}`") for key in ("having", "lacking")),
     (("splits",), recipe.Splits, "`splits`"),
     *((path, recipe.RunsMap, "runs of a split") for path in _RUNS_OF_SPLITS),
     (("splits", "random"), recipe.RandomSplit, "`splits.random`"),

@@ -6,7 +6,7 @@ Field descriptions are the reference documentation: ``croissant-recipe schema`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from croissant_recipes.codes import Code
+from croissant_recipes.diagnostics import joined
 from croissant_recipes.language import recipe_fields as fields
 from croissant_recipes.language import recipe_schema
 from croissant_recipes.language.recipe_fields import (
@@ -198,6 +199,56 @@ class PortalSelectionMap(SelectionMap):
     authors: OneOrMore | None = Field(None, description="Portal authors; each must be among the authors.")
 
 
+HeldType = Literal["tomograms", "features", "picks", "meshes", "segmentations"]
+
+
+class HeldRows(Model):
+    """Rows of one type that a selector takes."""
+
+    model_config = exactly_one(*get_args(HeldType))
+
+    tomograms: Text | None = Field(None, description=f"A selector of the form {FORMS['tomograms']}.")
+    features: Text | None = Field(None, description=f"A selector of the form {FORMS['features']}.")
+    picks: Text | None = Field(None, description=f"A selector of the form {FORMS['picks']}.")
+    meshes: Text | None = Field(None, description=f"A selector of the form {FORMS['meshes']}.")
+    segmentations: Text | None = Field(None, description=f"A selector of the form {FORMS['segmentations']}.")
+
+    @model_validator(mode="after")
+    def _one_type(self) -> HeldRows:
+        if len(self.model_fields_set) != 1:
+            given = joined(sorted(self.model_fields_set)) or "none"
+            raise problem(f"must name one type, not {given}", "write one item for each, such as [{picks: ribosome}]")
+        return self
+
+
+def _held_form(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict | HeldRows) else one_or_more(value)
+
+
+def _alone(value: Any) -> Any:
+    """A list of one is that one."""
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
+
+_HeldForms = Annotated[HeldType, Tag("<text>")] | Annotated[HeldRows, Tag("<mapping>")]
+HeldItem = Annotated[_HeldForms, Discriminator(_held_form)]
+Held = Annotated[
+    _HeldForms | Annotated[tuple[HeldItem, ...], Field(min_length=1), Tag("<list>")],
+    Discriminator(_held_form),
+    AfterValidator(_alone),
+]
+"""Types of which the layer takes a row of a run, or selectors of one; one or several."""
+
+
+class RunSelectionMap(SelectionMap):
+    """A selection of runs with its parts named, by what the layer takes of them too."""
+
+    having: Held | None = Field(
+        None, description="Only runs of which the layer itself takes a row of each type named, or of each selector."
+    )
+    lacking: Held | None = Field(None, description="Only runs of which the layer itself takes no such row.")
+
+
 def _selection_form(value: object) -> str:
     return "<mapping>" if isinstance(value, dict | SelectionMap) else one_or_more(value)
 
@@ -244,6 +295,9 @@ Runs = Annotated[
 """A name or pattern of runs, a mapping, or a list of these: their union."""
 
 
+RunSelection = Annotated[_Selectors | Annotated[RunSelectionMap, Tag("<mapping>")], Discriminator(_selection_form)]
+
+
 class Rename(Model):
     """New names, by the names that there are, or by patterns of them."""
 
@@ -263,11 +317,16 @@ def _each_once(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value
     again = next((name for i, name in enumerate(value) if name in value[:i]), None)
     if again is not None:
-        raise problem(f"names {again!r} twice", "name each source of a layer once")
+        raise problem(f"must name each source once, not {again!r} twice", "leave one of them out")
     return value[0] if len(value) == 1 else value
 
 
-Sources = Annotated[OneOrMore, AfterValidator(_each_once)]
+Sources = Annotated[
+    Annotated[Text, Tag("<text>")]
+    | Annotated[tuple[Text, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), Tag("<list>")],
+    Discriminator(one_or_more),
+    AfterValidator(_each_once),
+]
 
 
 def _selectors_of(artifact: str) -> str:
@@ -281,7 +340,7 @@ class Layer(Model):
 
     export: Sources | None = Field(None, description="The source of the first layer, or several in order.")
     append: Sources | None = Field(None, description="The source of any further layer, or several in order.")
-    runs: Selection | None = Field(None, description="Names or patterns of the runs that the layer reads at all.")
+    runs: RunSelection | None = Field(None, description="Names or patterns of the runs that the layer reads at all.")
     tomograms: PortalSelection | None = Field(None, description=_selectors_of("tomograms"))
     features: Selection | None = Field(None, description=_selectors_of("features"))
     picks: PortalSelection | None = Field(None, description=_selectors_of("picks"))

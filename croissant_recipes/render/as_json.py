@@ -63,6 +63,9 @@ def _layer(layer: LayerReport) -> dict[str, Any]:
         "source": layer.sources[0],
         "sources": list(layer.sources),
         "selectors": [asdict(s) for s in layer.selectors],
+        "having": list(layer.having),
+        "lacking": list(layer.lacking),
+        "held_runs": layer.held_runs,
         "renames": [asdict(r) for r in layer.renames],
         "run_names": dict(layer.run_names),
         "collisions": [

@@ -86,6 +86,11 @@ def _layer(layer: LayerReport, report: Report, *, verbose: bool) -> Iterator[str
     for s in layer.selectors:
         verb = "leaves out" if s.role == "exclude" else "selects"
         yield f"  {s.artifact} {s.text!r} {verb} {s.matched:,}"
+    if layer.held_runs is not None:
+        parts = [
+            f"{key} {joined(texts)}" for key, texts in (("having", layer.having), ("lacking", layer.lacking)) if texts
+        ]
+        yield f"  runs {' and '.join(parts)}: {layer.held_runs:,}"
     for r in layer.renames:
         yield f"  renames {r.old} to {r.new} ({count(r.rows, 'row')})"
     for old, new in list(layer.run_names.items())[: None if verbose else 3]:

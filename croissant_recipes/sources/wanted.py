@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
-from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
+from croissant_recipes.language.checked import HeldRows, LayerSpec, Take, TypeFilter
 from croissant_recipes.language.matching import Mask, match_any
 from croissant_recipes.schema import ARTIFACT_TYPES
 
@@ -36,7 +36,7 @@ class Wanted:
         table = tables.make({"name": list(names)}, ("name",))
         mask = np.zeros(len(table), dtype=np.bool_)
         for runs in self.run_filters:
-            mask |= _mask(runs, table)
+            mask |= takes(runs, table)
         return [name for name, wanted in zip(names, mask.tolist(), strict=True) if wanted]
 
 
@@ -48,21 +48,41 @@ def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: b
         found: A table of every artifact type.
         runs_chosen: Whether the tables hold no other runs than the layer takes.
     """
-    runs = found["runs"] if runs_chosen else found["runs"][_mask(layer.filters["runs"], found["runs"])]
+    runs = found["runs"] if runs_chosen else found["runs"][takes(layer.filters["runs"], found["runs"])]
     everything = len(runs) == len(found["runs"])
     rows = {"runs": runs}
     for artifact, chosen in layer.filters.items():
         if artifact == "runs":
             continue
         table = found[artifact]
-        mask = _mask(chosen, table)
+        mask = takes(chosen, table)
         if "run" in table and not everything:
             mask &= table["run"].isin(set(runs["name"])).to_numpy()
         rows[artifact] = table if mask.all() else table[mask]
-    return rows
+    return rows if len(layer.sources) > 1 else _of_held_runs(layer.filters["runs"], rows)
 
 
-def _mask(chosen: TypeFilter, table: pd.DataFrame) -> Mask:
+def _of_held_runs(chosen: TypeFilter, rows: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of those runs that have what a filter of runs asks for. Of several sources, all have to be known."""
+    if not chosen.having and not chosen.lacking:
+        return rows
+    names = set(rows["runs"]["name"])
+    for item in chosen.having:
+        names &= holders(item, rows[item.artifact])
+    for item in chosen.lacking:
+        names -= holders(item, rows[item.artifact])
+    kept = {a: t[t["run"].isin(names)] if "run" in t else t for a, t in rows.items()}
+    return {**kept, "runs": rows["runs"][rows["runs"]["name"].isin(names)]}
+
+
+def holders(item: HeldRows, rows: pd.DataFrame) -> set[str]:
+    """The runs that have what an item means, among the rows that a layer takes of its type."""
+    if item.selector is not None:
+        rows = rows[match_any([item.selector.selector], rows)]
+    return set(rows["run"])
+
+
+def takes(chosen: TypeFilter, table: pd.DataFrame) -> Mask:
     """Which rows a filter takes, as far as it asks about names."""
     if chosen.take is Take.NONE:
         return np.zeros(len(table), dtype=np.bool_)

@@ -86,13 +86,16 @@ class RunScope:
 
     Attributes:
         datasets: Dataset ids, sorted.
-        known: Ids of all runs of the datasets, sorted.
+        known: Ids of all runs of the datasets, sorted; empty where they are not known.
         chosen: Ids of those read, sorted.
+        most: How many rows of one type there are at most, about; 0 where all that is known is how many there are of all
+            runs.
     """
 
     datasets: tuple[int, ...]
     known: tuple[int, ...]
     chosen: tuple[int, ...]
+    most: int = 0
 
     def batches(self, count: int) -> list[tuple[int, ...]]:
         """The chosen runs in at most ``count`` parts of nearly equal size."""

@@ -28,16 +28,20 @@ from croissant_recipes.sources.base import (
 from croissant_recipes.sources.data_reader import DataReader
 from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.identity import identity_of
+from croissant_recipes.sources.portal import held_runs
 from croissant_recipes.sources.portal.conditions import RunScope, run_scope
-from croissant_recipes.sources.portal.fetching import FetchPool
+from croissant_recipes.sources.portal.fetching import FetchPool, Rows
 from croissant_recipes.sources.portal.holdings import asked_for, find
-from croissant_recipes.sources.portal.overview import Overview, authors_query, survey
+from croissant_recipes.sources.portal.overview import Overview, authors_query, run_rows, survey
 from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, SHAPES, pickable
 from croissant_recipes.sources.portal.portal_tables import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
-from croissant_recipes.sources.portal.queries import reported
+from croissant_recipes.sources.portal.queries import Row, reported
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits
 from croissant_recipes.sources.wanted import taken
+
+_EXPECTED_ROWS = 10
+"""Of one type and run, where nobody knows how many runs there are. Where there are more, they are read in turn."""
 
 _UNREAD = "copick reads points and masks only"
 
@@ -47,12 +51,14 @@ class LayerReading:
     """What a layer reads.
 
     Attributes:
-        scope: The runs.
+        scope: The runs of which something is read.
+        runs: The rows of the runs that the layer selects.
         readings: By artifact type; a type that the layer cannot select anything of has none.
     """
 
     layer: LayerSpec
     scope: RunScope
+    runs: Sequence[Row]
     readings: Mapping[str, Reading]
 
 
@@ -163,12 +169,14 @@ class PortalSource:
 
     def _scan(self, endpoint: Endpoint, layers: Sequence[LayerSpec], progress: Progress) -> list[Inventory]:
         with self._workers.threads() as executor:
-            self._overview = overview = self._survey(endpoint, executor, layers, progress)
-            readings = [self._plan(layer, overview) for layer in layers]
+            overview, held = self._survey(endpoint, executor, layers, progress)
+            self._overview = overview
+            readings = [self._plan(layer, overview, chosen) for layer, chosen in zip(layers, held, strict=True)]
             with FetchPool(endpoint, executor) as pool, progress.task(f"{self.name}: portal", None) as task:
                 for layer in readings:
                     for reading in layer.readings.values():
-                        pool.start(reading.fetches(), layer.scope, reading.most, task)
+                        most = min(reading.most, layer.scope.most) if layer.scope.most else reading.most
+                        pool.start(reading.fetches(), layer.scope, most, task)
                 inventories = [self._inventory(layer, overview, pool) for layer in readings]
         if inventories:
             inventories[0] = _with_requests(inventories[0], overview.requests)
@@ -176,7 +184,12 @@ class PortalSource:
 
     def _survey(
         self, endpoint: Endpoint, executor: Executor, layers: Sequence[LayerSpec], progress: Progress
-    ) -> Overview:
+    ) -> tuple[Overview, list[Rows | None]]:
+        """What the portal has, and for each layer the runs that the server chose for it."""
+        fields = {f for layer in layers for f in layer.run_fields}
+        # What a copick config adds to the portal's rows may be what a run has.
+        asked = [self._names is None and held_runs.can_be_asked_for(layer) for layer in layers]
+        with_runs = any(not yes or _names_runs(layer) for layer, yes in zip(layers, asked, strict=True))
         with progress.task(f"{self.name}: what the portal has", None):
             holdings, requests = find(endpoint, executor, self.spec, self._subject)
             found = survey(
@@ -186,28 +199,46 @@ class PortalSource:
                 spec=self.spec,
                 subject=self._subject,
                 names=self._names,
-                of_runs={f for layer in layers for f in layer.run_fields},
+                of_runs=fields,
+                with_runs=with_runs,
                 with_tomograms=any(layer.filters["tomograms"].take is not Take.NONE for layer in layers),
             )
-        return replace(found, requests=(*requests, *found.requests))
+            held = [
+                held_runs.ask(endpoint, layer, found, fields) if yes else None
+                for layer, yes in zip(layers, asked, strict=True)
+            ]
+            rows = Rows()
+            if not with_runs and not all(held):
+                rows = run_rows(endpoint, "runs", found.holdings.runs, fields)
+                found = replace(found, runs=rows.rows)
+        asked_for_runs = [request for each in (*held, rows) if each for request in each.requests]
+        return replace(found, requests=(*requests, *found.requests, *asked_for_runs)), held
 
-    def _plan(self, layer: LayerSpec, overview: Overview) -> LayerReading:
-        scope = run_scope(layer.filters["runs"], overview.holdings.datasets, overview.runs)
+    def _plan(self, layer: LayerSpec, overview: Overview, held: Rows | None) -> LayerReading:
+        rows = overview.runs
+        if held is not None and not _names_runs(layer):
+            rows = held.rows
+        scope = run_scope(layer.filters["runs"], overview.holdings.datasets, rows)
+        chosen = set(scope.chosen)
+        selected = [row for row in rows if row["id"] in chosen]
+        if held is not None:
+            ids = chosen & {row["id"] for row in held.rows}
+            scope = RunScope(scope.datasets, (), tuple(sorted(ids)), _EXPECTED_ROWS * len(ids))
         planned = {name: kind.plan(layer, overview) for name, kind in PORTAL_TYPES.items()} if scope.chosen else {}
-        return LayerReading(layer, scope, {name: reading for name, reading in planned.items() if reading is not None})
+        return LayerReading(
+            layer, scope, selected, {name: reading for name, reading in planned.items() if reading is not None}
+        )
 
     def _inventory(self, layer: LayerReading, overview: Overview, pool: FetchPool) -> Inventory:
         found = empty_tables()
-        chosen = set(layer.scope.chosen)
-        rows = [row for row in overview.runs if row["id"] in chosen]
-        found["runs"] = runs(rows, layer.layer)
-        datasets = {str(row["id"]): str(row["datasetId"]) for row in rows}
+        found["runs"] = runs(layer.runs, layer.layer)
+        datasets = {str(row["id"]): str(row["datasetId"]) for row in layer.runs}
         diagnostics: list[Diagnostic] = []
         for artifact, reading in layer.readings.items():
             table, told = PORTAL_TYPES[artifact].table(reading, layer.scope, partial(pool.read, scope=layer.scope))
             found[artifact] = table.assign(portal_dataset_id=table["run"].map(datasets).astype("str"))
             diagnostics += told
-        vocabulary = _vocabulary(overview)
+        vocabulary = _vocabulary(overview, layer.runs)
         for artifact in PORTAL_TYPES:
             if layer.layer.filters[artifact].authors and found[artifact].empty:
                 of_type = pool.ask(authors_query(artifact, overview.holdings)).groups
@@ -237,12 +268,18 @@ def open_portal(name: str, spec: source_kinds.PortalSource, means: Means) -> Por
     return PortalSource(name, spec, means)
 
 
-def _vocabulary(overview: Overview) -> dict[str, Sequence[str]]:
+def _names_runs(layer: LayerSpec) -> bool:
+    """Whether a layer selects runs by name, for which all names have to be known."""
+    chosen = layer.filters["runs"]
+    return chosen.take is not Take.ALL or bool(chosen.exclude)
+
+
+def _vocabulary(overview: Overview, selected: Sequence[Row]) -> dict[str, Sequence[str]]:
     names = overview.names
     objects = [o for o in overview.objects if o.identifier in names]
     sizes = overview.tomograms.drop_duplicates(["tomo_type", "voxel_size"])
     return {
-        "runs": sorted({str(r["id"]) for r in overview.runs} | {r["name"] for r in overview.runs}),
+        "runs": sorted({name for r in (*overview.runs, *selected) for name in (str(r["id"]), r["name"])}),
         "objects": sorted({names[o.identifier] for o in objects}),
         "picks": sorted({names[o.identifier] for o in objects if o.is_particle}),
         "segmentations": sorted(

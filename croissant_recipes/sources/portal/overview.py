@@ -50,7 +50,7 @@ class Overview:
 
     Attributes:
         holdings: The part of the portal that it is.
-        runs: Rows of the runs, by id.
+        runs: Rows of all runs, by id; empty where nobody asked for them.
         titles: Of the datasets that the portal has, by id.
         objects: By object id.
         names: copick's names by object id.
@@ -100,6 +100,7 @@ def survey(
     subject: str,
     names: Mapping[str, str] | None = None,
     of_runs: Collection[str] = (),
+    with_runs: bool = True,
     with_tomograms: bool = True,
 ) -> Overview:
     """Ask for it, all at once.
@@ -119,7 +120,7 @@ def survey(
         queries.append(_tomograms_query(holdings))
     futures = [executor.submit(endpoint.ask, query) for query in queries]
     try:
-        runs = _all_runs(endpoint, holdings, of_runs)
+        runs = run_rows(endpoint, "runs", holdings.runs, of_runs) if with_runs else Rows()
         there, objects, shapes, *tomograms = answers = [future.result() for future in futures]
     finally:
         # The executor may outlive this, and the endpoint's connections do not.
@@ -140,11 +141,20 @@ def survey(
     )
 
 
-def _all_runs(endpoint: Endpoint, holdings: Holdings, names: Collection[str]) -> Rows:
-    wanted = {"name", "datasetId", *(run_fields()[name].graphql_name for name in names)} - {"id"}
+def run_rows(endpoint: Endpoint, what: str, where: Clause, fields: Collection[str]) -> Rows:
+    """The rows of runs, by id, with what selecting and naming them needs.
+
+    Args:
+        what: What they are, in readable words.
+        fields: Those that templates name.
+
+    Raises:
+        PortalError: A query stays without an answer.
+    """
+    wanted = {"name", "datasetId", *(run_fields()[name].graphql_name for name in fields)} - {"id"}
     # Short rows, and nothing else can be asked before they are there.
     limit = 4 * endpoint.limits.page_rows
-    return all_rows(endpoint, "runs", "runs", {name: {} for name in sorted(wanted)}, holdings.runs, limit=limit)
+    return all_rows(endpoint, what, "runs", {name: {} for name in sorted(wanted)}, where, limit=limit)
 
 
 def _datasets_query(datasets: Sequence[int]) -> Query:

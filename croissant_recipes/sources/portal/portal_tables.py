@@ -124,6 +124,10 @@ class PortalType(ABC):
         of a type and size, for all annotations of an object, by what the portal has it for."""
 
     @abstractmethod
+    def of_run(self, where: Clause) -> Clause:
+        """A condition on runs that have a row for which a condition on rows holds."""
+
+    @abstractmethod
     def run_of(self, row: Row) -> int:
         """The id of a row's run."""
 
@@ -199,6 +203,9 @@ class Tomograms(PortalType):
         first, *others = self.by_author(chosen, selection, where)
         return Reading(first, tuple(others), None, data.exact, int(overview.tomograms["count"].sum()))
 
+    def of_run(self, where: Clause) -> Clause:
+        return {"tomogramVoxelSpacings": {"tomograms": where}}
+
     def run_of(self, row: Row) -> int:
         run: int = row["tomogramVoxelSpacing"]["runId"]
         return run
@@ -246,6 +253,14 @@ class Annotations(PortalType):
         first, *others = self.by_author(chosen, selection, of_file)
         authors = self._author_lists(chosen, wanted, of_annotation) if "authors" in fields else None
         return Reading(first, tuple(others), authors, data.exact, most, fields, overview.names)
+
+    def of_run(self, where: Clause) -> Clause:
+        file, shape = dict(where), dict(where["annotationShape"])
+        del file["annotationShape"]
+        annotation = shape.pop("annotation", {})
+        return {
+            "annotations": {**annotation, "annotationShapes": {**shape, **({"annotationFiles": file} if file else {})}}
+        }
 
     def run_of(self, row: Row) -> int:
         run: int = self.record_of(row)["runId"]
