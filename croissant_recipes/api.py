@@ -151,13 +151,14 @@ def adopt(
     """Turn changes that others made to a built Croissant into something that its recipe says. Nothing is written where
     the recipe would not check or could not be built afterwards."""
     options, shown = options or Options(), os.fspath(path)
-    (planned,) = plan(path, options=options, progress=progress)
-    others = tuple(d for d in planned.diagnostics if d.code is not Code.DRIFT)
+    results = plan(path, options=options, progress=progress)
+    others = _besides_drift(results)
+    planned = next((r for r in results if _can_be_adopted(r)), results[0])
     prepared = planned.prepared
-    if any(errors(others)) or prepared is None or prepared.undecided is None:
-        return Adopted(shown, None, "", None, False, (), planned.diagnostics)
+    if any(errors(others)) or prepared is None or not _can_be_adopted(planned):
+        drifted = in_order(d for result in results for d in result.diagnostics)
+        return Adopted(shown, None, "", None, False, _undecided(results), drifted)
     from croissant_recipes import adopting
-    from croissant_recipes.croissant import drift_notes
     from croissant_recipes.language import recipe_edits
 
     assert planned.plan is not None
@@ -168,16 +169,13 @@ def adopt(
         for edits in (proposal.edits, proposal.edits.without_splits()):
             text = recipe_edits.edited(before, edits)
             with adopting.on_trial(Path(shown), text, proposal) as recipe:
-                (tried,) = plan(recipe, options=options, progress=progress)
-            found = tuple(d for d in tried.diagnostics if d.code is not Code.DRIFT)
+                tried = plan(recipe, options=options, progress=progress)
+            found = _besides_drift(tried)
             if not any(errors(found)):
                 break
         else:
-            return Adopted(shown, None, before, None, False, (), in_order(found))
-        assert tried.plan is not None
-        assert tried.prepared is not None
-        left = tried.prepared.undecided
-        notes = tuple(drift_notes.notes(left[1], left[0], tried.plan.content)) if left else ()
+            return Adopted(shown, None, before, None, False, (), found)
+        notes = _undecided(tried)
         if edits and not dry_run:
             adopting.write(Path(shown), text, proposal)
     except DiagnosticError as error:
@@ -187,6 +185,7 @@ def adopt(
     return Adopted(shown, changed, before, folder, changed is not None and not dry_run, notes, others)
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class Labels:
     """The labels of a recipe's objects.
@@ -262,6 +261,37 @@ def labels(
         )
         return replace(found, diagnostics=(told,))
     return replace(found, text=after, before=before, written=True)
+=======
+def _besides_drift(results: Sequence[Planned]) -> tuple[Diagnostic, ...]:
+    return in_order(d for result in results for d in result.diagnostics if d.code is not Code.DRIFT)
+
+
+def _can_be_adopted(result: Planned) -> bool:
+    """Whether others changed what a recipe can say. What they do to a result that hides something is about masked runs,
+    or else would come into all results."""
+    drifted = result.prepared is not None and result.prepared.undecided is not None
+    return drifted and result.plan is not None and not result.plan.target.spec.hides
+
+
+def _undecided(results: Sequence[Planned]) -> tuple[str, ...]:
+    """What others changed and nobody decided about."""
+    from croissant_recipes.croissant import drift_notes
+
+    lines = []
+    for result in results:
+        if result.plan is None or result.prepared is None or result.prepared.undecided is None:
+            continue
+        existing, found = result.prepared.undecided
+        of = f"{result.output_name}: " if result.output_name else ""
+        lines += [f"{of}{note}" for note in drift_notes.notes(found, existing, result.plan.content)]
+    return tuple(lines)
+
+
+def output_names(path: PathLike, params: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What ``outputs`` of a recipe calls its results; nothing where it has one ``output``, or an error."""
+    recipe, _ = checks.check_recipe(path, params)
+    return tuple(spec.name for spec in recipe.outputs if spec.name is not None) if recipe else ()
+>>>>>>> 7704c36 (Adopt what others changed in one of several results, and emit a config for each)
 
 
 def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:

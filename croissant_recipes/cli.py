@@ -141,9 +141,14 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--output",
                 metavar="ROOT",
-                help="Build into this root instead of output.project_root. Relative to the working directory.",
+                help="Build into this root instead of output.project_root (each of several outputs into its own folder "
+                "below). Relative to the working directory.",
             ),
-            click.option("--base-url", metavar="URL", help="Use this URL instead of output.base_url."),
+            click.option(
+                "--base-url",
+                metavar="URL",
+                help="Use this URL instead of output.base_url; for each of several outputs, its name is added.",
+            ),
             click.option("--no-file-sha256", is_flag=True, help="Leave the sha256 of picks and meshes empty."),
             click.option(
                 "--jobs", type=click.IntRange(1, 256), metavar="N", help="Files or requests under way at once."
@@ -223,7 +228,10 @@ def plan(**flags: Any) -> None:
     "them.",
 )
 @click.option(
-    "--emit-config", metavar="PATH", help="Also write a copick config that opens the Croissant. One recipe only."
+    "--emit-config",
+    metavar="PATH",
+    help="Also write a copick config that opens the Croissant. One recipe only; with several outputs, {output} in the "
+    "path stands for the name of each.",
 )
 @click.option(
     "--config-overlay",
@@ -237,14 +245,18 @@ def build(**flags: Any) -> None:
     if flags["config_overlay"] and not flags["emit_config"]:
         raise click.UsageError("--config-overlay goes with --emit-config")
     options = _options(flags)
-    _refuse_targets(flags)
+    names = _emitted(flags)
+    for path, overlay in names.values():
+        _refuse_targets(path, overlay)
     run = api.plan if flags["dry_run"] else api.build
     results = run(*flags["recipes"], options=options, progress=_progress(flags))
     _render(results, flags, show_plan=flags["dry_run"])
-    if flags["emit_config"] and results[0].ok and not flags["dry_run"]:
-        _emit_config(results[0], flags["emit_config"], flags["config_overlay"])
-        if not flags["quiet"] and flags["form"] == "text":
-            click.echo(f"Wrote {flags['emit_config']}, a copick config that opens it.")
+    for result in results:
+        if result.output_name in names and all(r.ok for r in results):
+            path, overlay = names[result.output_name]
+            _emit_config(result, path, overlay)
+            if not flags["quiet"] and flags["form"] == "text":
+                click.echo(f"Wrote {path}, a copick config that opens it.")
     sys.exit(api.results_exit_code(results))
 
 
@@ -468,19 +480,36 @@ def _writing(do: Callable[[], None]) -> None:
         sys.exit(Code.NOT_WRITABLE.exit_code)
 
 
-def _refuse_targets(flags: dict[str, Any]) -> None:
-    """Before a source is read: what is written at the end can be written."""
+def _emitted(flags: dict[str, Any]) -> dict[str | None, tuple[str, str | None]]:
+    """The configs to write, each with its overlay, by the results that they open."""
     if not flags["emit_config"] or flags["dry_run"]:
-        return
+        return {}
+    from croissant_recipes import api
+
+    path, overlay = flags["emit_config"], flags["config_overlay"]
+    names = api.output_names(flags["recipes"][0], _params(flags["settings"]))
+    if not names:
+        return {None: (path, overlay)}
+    for flag, value in (("emit-config", path), ("config-overlay", overlay)):
+        if value and "{output}" not in value:
+            hint = f"write {{output}} where the name of each ({', '.join(names)}) goes"
+            raise click.UsageError(f"--{flag} {value}: the recipe has several outputs; {hint}")
+    return {
+        name: (path.replace("{output}", name), overlay.replace("{output}", name) if overlay else None) for name in names
+    }
+
+
+def _refuse_targets(path: str, overlay: str | None) -> None:
+    """Before a source is read: what is written at the end can be written."""
     from croissant_recipes.opening import emitted_config
     from croissant_recipes.stores import single_files
 
     what = "copick config of a Croissant"
-    _writing(lambda: single_files.refuse_file(flags["emit_config"], emitted_config.is_such, what))
-    if flags["config_overlay"]:
-        overlay = Location.parse(flags["config_overlay"])
-        if overlay.is_local:
-            _writing(lambda: single_files.refuse_folder(overlay.path))
+    _writing(lambda: single_files.refuse_file(path, emitted_config.is_such, what))
+    if overlay:
+        place = Location.parse(overlay)
+        if place.is_local:
+            _writing(lambda: single_files.refuse_folder(place.path))
 
 
 def _emit_config(result: Planned, path: str, overlay: str | None) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,7 +45,9 @@ def find(plan: Plan, content: Content, manifest: Mapping[str, Any]) -> list[Diag
     everywhere = sorted({n for found in known.values() for n in found if len(n) >= _TELLING})
     rows = list(_in_rows(content, known, everywhere))
     found = [_of_rows(plan, rows)] if rows else []
-    places = [f"{place}: {text}" for place, text in _texts(manifest, "") if _holding(pa.array([text]), everywhere)[0]]
+    said = list(_texts(manifest, ""))
+    telling = _holding(pa.array([text for _, text in said], pa.large_string()), everywhere)
+    places = [f"{place}: {text}" for (place, text), tells in zip(said, telling, strict=True) if tells]
     if places:
         message = f"metadata of outputs.{plan.target.spec.name} names masked runs"
         hint = "say it otherwise in the recipe (`dataset`, `project`, `objects`), in the base or in the source"
@@ -87,35 +88,27 @@ def _known_as(plan: Plan) -> dict[str, set[str]]:
 
 def _in_rows(content: Content, known: Mapping[str, set[str]], everywhere: Sequence[str]) -> Iterator[str]:
     """A line for each row that tells."""
+    short = {run: sorted(n for n in names if len(n) < _TELLING) for run, names in known.items()}
     for name, schema in RECORD_SETS.items():
         table = content.tables[name]
+        if not len(table):
+            continue
         owner = "run" if "run" in schema.columns else "name" if name == "runs" else None
-        of_masked = table[owner].isin(known.keys()).to_numpy() if owner else np.zeros(len(table), dtype=np.bool_)
         for column in schema.texts:
-            if not len(table):
-                continue
-            telling = _holding(tables.arrow_texts(table[column]), everywhere)
-            if column != owner:
-                telling |= of_masked & _own(table, column, owner, known)
-            if column == "url":
-                telling |= of_masked & table[column].str.contains(_OF_PORTAL, regex=True).to_numpy(dtype=bool)
-            for key, text in zip(
-                table[telling][list(schema.key)].itertuples(index=False, name=None), table[telling][column], strict=True
-            ):
-                yield f"{name}: {key_text(key)}: {column} {text}"
-
-
-def _own(table: pd.DataFrame, column: str, owner: str | None, known: Mapping[str, set[str]]) -> Mask:
-    """Where a row of a masked run holds one of the run's own names, however short."""
-    found = np.zeros(len(table), dtype=np.bool_)
-    if owner is None:
-        return found
-    for run, positions in table.groupby(owner, sort=False).indices.items():
-        if run in known:
-            short = sorted(n for n in known[str(run)] if len(n) < _TELLING)
-            if short:
-                found[positions] = _holding(tables.arrow_texts(table[column].iloc[positions]), short)
-    return found
+            texts = tables.arrow_texts(table[column])
+            telling = _holding(texts, everywhere)
+            if owner is not None and column != owner:
+                for run, own in short.items():
+                    if own:
+                        telling |= (table[owner] == run).to_numpy() & _holding(texts, own)
+            if column == "url" and owner is not None:
+                of_portal = table[column].str.contains(_OF_PORTAL, regex=True)
+                telling |= (table[owner].isin(known.keys()) & of_portal).to_numpy(dtype=np.bool_)
+            if telling.any():
+                rows = table[telling]
+                keys = rows[list(schema.key)].itertuples(index=False, name=None)
+                for key, text in zip(keys, rows[column], strict=True):
+                    yield f"{name}: {key_text(key)}: {column} {text}"
 
 
 def _holding(texts: pa.Array, names: Sequence[str]) -> Mask:

@@ -145,7 +145,7 @@ def _named(
     for entry in had:
         if entry.run in masks and masks[entry.run].has(entry.name):
             names.setdefault(entry.run, entry.name)
-    clashing = sorted(run for run, name in names.items() if name in runs and run != name)
+    clashing = {run: names.pop(run) for run in sorted(names) if names[run] in runs}
     # A name is nobody's but the one's who had it, also where that run is gone, and never what another run is called.
     used = {entry.name for entry in had} | runs
     given, numbers = [], dict.fromkeys({m.text for m in masks.values()}, 0)
@@ -161,7 +161,7 @@ def _named(
         given.append(MaskedName(output, run, name))
     found = []
     if clashing:
-        shown = [f"{names[run]} is what {run} is called there" for run in clashing[:_SHOWN]]
+        shown = [f"{name} is what {run} is called there" for run, name in list(clashing.items())[:_SHOWN]]
         span = checked.document.key_span(*spec.path, "mask_runs")
         message = f"outputs.{output} calls masked runs what other runs are called by now"
         hint = "name those runs otherwise, with `run_name` or in their source; names that were given stay"
