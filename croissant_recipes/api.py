@@ -185,7 +185,37 @@ def adopt(
     return Adopted(shown, changed, before, folder, changed is not None and not dry_run, notes, others)
 
 
-<<<<<<< HEAD
+def _besides_drift(results: Sequence[Planned]) -> tuple[Diagnostic, ...]:
+    return in_order(d for result in results for d in result.diagnostics if d.code is not Code.DRIFT)
+
+
+def _can_be_adopted(result: Planned) -> bool:
+    """Whether others changed what a recipe can say. What they do to a result that hides something is about masked runs,
+    or else would come into all results."""
+    drifted = result.prepared is not None and result.prepared.undecided is not None
+    return drifted and result.plan is not None and not result.plan.target.spec.hides
+
+
+def _undecided(results: Sequence[Planned]) -> tuple[str, ...]:
+    """What others changed and nobody decided about."""
+    from croissant_recipes.croissant import drift_notes
+
+    lines = []
+    for result in results:
+        if result.plan is None or result.prepared is None or result.prepared.undecided is None:
+            continue
+        existing, found = result.prepared.undecided
+        of = f"{result.output_name}: " if result.output_name else ""
+        lines += [f"{of}{note}" for note in drift_notes.notes(found, existing, result.plan.content)]
+    return tuple(lines)
+
+
+def output_names(path: PathLike, params: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What ``outputs`` of a recipe calls its results; nothing where it has one ``output``, or an error."""
+    recipe, _ = checks.check_recipe(path, params)
+    return tuple(spec.name for spec in recipe.outputs if spec.name is not None) if recipe else ()
+
+
 @dataclass(frozen=True)
 class Labels:
     """The labels of a recipe's objects.
@@ -261,37 +291,6 @@ def labels(
         )
         return replace(found, diagnostics=(told,))
     return replace(found, text=after, before=before, written=True)
-=======
-def _besides_drift(results: Sequence[Planned]) -> tuple[Diagnostic, ...]:
-    return in_order(d for result in results for d in result.diagnostics if d.code is not Code.DRIFT)
-
-
-def _can_be_adopted(result: Planned) -> bool:
-    """Whether others changed what a recipe can say. What they do to a result that hides something is about masked runs,
-    or else would come into all results."""
-    drifted = result.prepared is not None and result.prepared.undecided is not None
-    return drifted and result.plan is not None and not result.plan.target.spec.hides
-
-
-def _undecided(results: Sequence[Planned]) -> tuple[str, ...]:
-    """What others changed and nobody decided about."""
-    from croissant_recipes.croissant import drift_notes
-
-    lines = []
-    for result in results:
-        if result.plan is None or result.prepared is None or result.prepared.undecided is None:
-            continue
-        existing, found = result.prepared.undecided
-        of = f"{result.output_name}: " if result.output_name else ""
-        lines += [f"{of}{note}" for note in drift_notes.notes(found, existing, result.plan.content)]
-    return tuple(lines)
-
-
-def output_names(path: PathLike, params: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """What ``outputs`` of a recipe calls its results; nothing where it has one ``output``, or an error."""
-    recipe, _ = checks.check_recipe(path, params)
-    return tuple(spec.name for spec in recipe.outputs if spec.name is not None) if recipe else ()
->>>>>>> 7704c36 (Adopt what others changed in one of several results, and emit a config for each)
 
 
 def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:

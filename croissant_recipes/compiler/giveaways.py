@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -97,7 +97,7 @@ def _in_rows(content: Content, known: Mapping[str, set[str]], everywhere: Sequen
         for column in schema.texts:
             texts = tables.arrow_texts(table[column])
             telling = _holding(texts, everywhere)
-            if owner is not None and column != owner:
+            if owner is not None and column == "url":
                 for run, own in short.items():
                     if own:
                         telling |= (table[owner] == run).to_numpy() & _holding(texts, own)
@@ -113,13 +113,21 @@ def _in_rows(content: Content, known: Mapping[str, set[str]], everywhere: Sequen
 
 def _holding(texts: pa.Array, names: Sequence[str]) -> Mask:
     """Which texts hold one of some names, as a word of its own, whatever its capitals; as an address has it, too."""
+    found = _matching(texts, names)
+    encoded = pc.match_substring(texts, "%").to_numpy(zero_copy_only=False).astype(np.bool_)
+    if encoded.any():
+        plain = [unquote(text) for text in texts.filter(pa.array(encoded)).to_pylist()]
+        found[encoded] |= _matching(pa.array(plain, pa.large_string()), names)
+    return found
+
+
+def _matching(texts: pa.Array, names: Sequence[str]) -> Mask:
     found = np.zeros(len(texts), dtype=np.bool_)
-    spelled = sorted({form for name in names for form in (name, quote(name), quote(name, safe=""))})
-    for at in range(0, len(spelled), _AT_ONCE):
-        either = "|".join(map(re.escape, spelled[at : at + _AT_ONCE]))
+    for at in range(0, len(names), _AT_ONCE):
+        either = "|".join(map(re.escape, names[at : at + _AT_ONCE]))
         pattern = f"(?:^|[^0-9A-Za-z])(?:{either})(?:[^0-9A-Za-z]|$)"
         held = pc.match_substring_regex(texts, pattern, ignore_case=True)
-        found |= pc.fill_null(held, False).to_numpy(zero_copy_only=False).astype(np.bool_)
+        found |= held.to_numpy(zero_copy_only=False).astype(np.bool_)
     return found
 
 

@@ -30,6 +30,7 @@ def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -
     for report in told:
         about = [*_result(report, first.hides, verbose=verbose)]
         changes = _changes(report, report.changes, verbose=verbose) if report.changes is not None else ()
+        about = ["", *about] if len(parts) > 1 else about
         parts.append("\n".join([*map(shown, about), *(_painted(line, paint) for line in changes)]))
     return "\n".join(part for part in parts if part)
 
