@@ -97,6 +97,7 @@ class _Session:
         self.inventories: dict[tuple[Path, int, str], Inventory] = {}
         self.failed: dict[SourceKey, tuple[Diagnostic, ...]] = {}
         self.facts: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
+        self.points: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
 
     def run(self, recipes: Sequence[tuple[CheckedRecipe, Sequence[Diagnostic]]]) -> list[Outcome]:
         self._scan([checked for checked, _ in recipes])
@@ -132,9 +133,9 @@ class _Session:
                 continue
             self.sources[key] = source
             for (owner, layer, name), inventory in zip(users, scanned, strict=True):
-                self.inventories[owner.path, layer.index, name] = self._with_sizes(key, layer, inventory)
+                self.inventories[owner.path, layer.index, name] = self._with_sizes(owner, key, layer, inventory)
 
-    def _with_sizes(self, key: SourceKey, layer: LayerSpec, inventory: Inventory) -> Inventory:
+    def _with_sizes(self, owner: CheckedRecipe, key: SourceKey, layer: LayerSpec, inventory: Inventory) -> Inventory:
         """With the voxel sizes of picks where a template names them, which only the files say."""
         if "voxel_size" not in layer.template_fields:
             return inventory
@@ -142,6 +143,10 @@ class _Session:
         rows = taken(layer, inventory.tables)["picks"]
         rows = rows[rows["root"].isin(read)]
         places = list(zip(rows["root"], rows["path"], strict=True))
+        if owner.recipe.expect.points is not None:
+            # Their points are needed too, and no file is read twice.
+            said = self._points(key, places)
+            self.facts.setdefault(key, {}).update({place: said[place] for place in places if place in said})
         facts = self._facts(key, places)
         sizes = picks["voxel_size"].copy()
         sizes[rows.index] = [facts[place].voxel_size for place in places]
@@ -153,6 +158,14 @@ class _Session:
         missing = [file for file in dict.fromkeys(files) if file not in known]
         if missing:
             known |= self.sources[key].read_files(missing, sha256=self.options.file_sha256, progress=self.progress)
+        return known
+
+    def _points(self, key: SourceKey, files: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], FileFacts]:
+        """The same of picks, with their points, if the source can read these."""
+        known, source = self.points.setdefault(key, {}), self.sources[key]
+        missing = [file for file in dict.fromkeys(files) if file not in known]
+        if missing and isinstance(source, ReadsData):
+            known |= source.read_points(missing, sha256=self.options.file_sha256, progress=self.progress)
         return known
 
     def _resolve(self, checked: CheckedRecipe) -> Resolution:
@@ -192,11 +205,8 @@ class _Session:
 
     def _read_points(self, resolutions: Sequence[Resolution]) -> dict[SourceKey, Mapping[tuple[str, str], FileFacts]]:
         """What the points are that are expected to be something. What the same files say besides is known then, too."""
-        found: dict[SourceKey, Mapping[tuple[str, str], FileFacts]] = {}
-        for key, files in self._needed(resolutions, lambda r: r.points).items():
-            source = self.sources[key]
-            if isinstance(source, ReadsData):
-                found[key] = source.read_points(files, sha256=self.options.file_sha256, progress=self.progress)
+        needed = self._needed(resolutions, lambda r: r.points)
+        found = {key: self._points(key, files) for key, files in needed.items()}
         for key, files in self._needed(resolutions, lambda r: r.files).items():
             said = found.get(key, {})
             self.facts.setdefault(key, {}).update({file: said[file] for file in files if file in said})
