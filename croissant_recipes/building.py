@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from croissant_recipes import __version__, planning, stores
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import expectations, giveaways, labels_there, withholding
+from croissant_recipes.compiler import drawing, expectations, giveaways, labels_there, withholding
 from croissant_recipes.compiler.labels import Comparison
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
@@ -46,6 +46,7 @@ class Prepared:
         diagnostics: Everything found. With an error among them nothing is written.
         undecided: What is there, and what others changed in it that nobody decided about; ``None`` where they did not.
         labels: The labels of the result beside those that are there, ``None`` where it did not come to that.
+        moves: Drawn runs that are in another split there, with the split there and the new one.
     """
 
     there: Mapping[str, bytes]
@@ -57,6 +58,7 @@ class Prepared:
     diagnostics: tuple[Diagnostic, ...]
     undecided: tuple[Existing, Drift] | None = None
     labels: Comparison | None = None
+    moves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -180,6 +182,10 @@ def _prepare(
     diagnostics += withholding.shown_again(plan.target.spec, content, plan.checked)
     compared = labels_there.compare(plan, content, there_now, options)
     diagnostics += labels_there.findings(compared, plan, output.place, options)
+    moves = _moved(plan, content, there_now)
+    if moves:
+        span = plan.checked.document.key_span("splits", "random")
+        diagnostics.append(drawing.moves_diagnostic(moves, output.place, span))
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     changes = diff.compare(
         there_now.tables if there_now else None,
@@ -193,7 +199,19 @@ def _prepare(
     ours = _own_files(plan.content, content, files)
     written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
-    return Prepared(there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked, compared)
+    return Prepared(
+        there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked, compared, moves
+    )
+
+
+def _moved(plan: Plan, content: Content, there: Existing | None) -> dict[str, tuple[str, str]]:
+    """Drawn runs that are in another split there."""
+    if there is None or not plan.drawn:
+        return {}
+    before, after = (
+        dict(zip(runs["name"], runs["split"], strict=True)) for runs in (there.tables["runs"], content.tables["runs"])
+    )
+    return drawing.moved(plan.drawn, before, after)
 
 
 def _unexpected(plan: Plan, there: Existing | None, options: Options) -> list[Diagnostic]:

@@ -121,6 +121,8 @@ class Code(Enum):
     SHADOWED = ("CR410", "rows replaced by a later layer")
     OBJECT_MISSING = ("CR411", "object is not a pickable object")
     PATTERN_TIME = ("CR412", "pattern takes too long")
+    SPLIT_EMPTY = ("CR416", "draw that cannot give every split its share")
+    SPLIT_MOVES = ("CR417", "runs move to another split")
     GIVEN_AWAY = ("CR418", "what an output hides shows", ExitCode.BLOCKED)
     MASKED_NAMES = ("CR419", "masked names cannot be kept", ExitCode.BLOCKED)
     LABELS_MOVE = ("CR414", "labels of objects would move", ExitCode.BLOCKED)

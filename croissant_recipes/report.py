@@ -13,11 +13,13 @@ from typing import Any
 
 from croissant_recipes import planning
 from croissant_recipes.building import Prepared
+from croissant_recipes.compiler import shares
 from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.compiler.labels import Move
 from croissant_recipes.compiler.layers import LayerRows, RenameReport, SelectorReport
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.compiler.planner import Plan, Resolution
+from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
@@ -95,6 +97,8 @@ class Report:
         changes: How it differs from what is there, ``None`` where that could not be said.
         files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
         label_moves: Labels of objects that are there and would be others.
+        shares: How the rows of each object are shared out among the splits.
+        split_moves: Drawn runs that are in another split there, with the split there and the new one.
     """
 
     path: str
@@ -119,6 +123,8 @@ class Report:
     changes: Changes | None = None
     files: tuple[str, ...] = ()
     label_moves: tuple[Move, ...] = ()
+    shares: tuple[ObjectShares, ...] = ()
+    split_moves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def oldest_answer(self) -> float | None:
@@ -178,6 +184,8 @@ def make(
         changes=prepared.changes if prepared else None,
         files=prepared.touched if prepared else (),
         label_moves=prepared.labels.moves if prepared and prepared.labels else (),
+        shares=tuple(shares.of(plan.content.tables, plan.content.splits)),
+        split_moves=prepared.moves if prepared else {},
     )
 
 

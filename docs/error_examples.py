@@ -108,6 +108,12 @@ def _build_and_relabel() -> None:
     Path("sample/filesystem.json").write_text(json.dumps(config), encoding="utf-8")
 
 
+def _build_and_add_runs() -> None:
+    _build()
+    for name in ("TS_000", "TS_005", "TS_006"):
+        shutil.copytree("sample/ExperimentRuns/TS_002", f"sample/ExperimentRuns/{name}")
+
+
 def _build_and_lose_record() -> None:
     _build()
     os.remove("sample/Croissant/croissant-recipe.json")
@@ -203,6 +209,12 @@ EXAMPLES = {
         *("root: sample", "root: sample\n  labels: dense"),
         *("others: include", "others: exclude"),
         *("expect:", "objects:\n  ribosome: { label: 9 }\n\nexpect:"),
+    ),
+    "CR416": _planned("splits:\n", "splits:\n  random: { folds: 3, seed: 7, stratify: picks }\n"),
+    "CR417": _planned(
+        'assign:\n    train: ["TS_00[12]"]\n    val: ["TS_003"]\n',
+        "random: { folds: 2, seed: 1, stratify: picks }\n",
+        prepare=_build_and_add_runs,
     ),
     "CR418": _planned(*_hiding('mask_runs: { val: "run-{n:03}" }')),
     "CR419": _planned(

@@ -153,6 +153,7 @@ class Settled:
         voxel_spacings: The rows of voxel spacings.
         config: What ``copick:config`` says of the project.
         offered: Its pickable objects, of which each result lists all or some.
+        drawn: The runs whose split was drawn.
         diagnostics: Everything found so far, check's findings included.
     """
 
@@ -161,6 +162,7 @@ class Settled:
     voxel_spacings: pd.DataFrame
     config: Mapping[str, object]
     offered: Offered
+    drawn: frozenset[str]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -202,6 +204,7 @@ class Plan:
         hides: What each result of the recipe does not show, by its name; of that of which is told what all share.
         identities: What each source resolved to (``Source.identity``), by its name.
         labelling: What decided the labels of its objects.
+        drawn: The runs whose split was drawn, as the result calls them.
     """
 
     resolution: Resolution
@@ -215,6 +218,7 @@ class Plan:
     hides: Mapping[str, Hidden] = field(default_factory=dict)
     identities: Mapping[str, str] = field(default_factory=dict)
     labelling: Labelling = field(default_factory=Labelling)
+    drawn: frozenset[str] = frozenset()
 
     @property
     def checked(self) -> CheckedRecipe:
@@ -284,7 +288,7 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
     for spec in resolution.checked.outputs:
         found += _labels(offered, artifacts, resolution.checked, spec)
     config = {**_project(resolution), **resolution.checked.recipe.project.model_dump(exclude_none=True)}
-    return Settled(resolution, artifacts, spacings, config, offered, in_order(found))
+    return Settled(resolution, artifacts, spacings, config, offered, assigned.drawn, in_order(found))
 
 
 def finish(settled: Settled, target: Target) -> Plan:
@@ -329,6 +333,7 @@ def finish(settled: Settled, target: Target) -> Plan:
         in_order(found),
         hidden,
         labelling=labelling,
+        drawn=frozenset(hidden.names.get(name, name) for name in settled.drawn),
     )
 
 

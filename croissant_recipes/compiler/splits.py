@@ -16,6 +16,7 @@ from croissant_recipes.diagnostics import Diagnostic, Span, did_you_mean, list_i
 from croissant_recipes.language import matching
 from croissant_recipes.language.checked import CheckedRecipe, RunChoice, RunCondition, SplitRule
 from croissant_recipes.language.selectors import Selector
+from croissant_recipes.schema import ARTIFACTS
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,20 @@ def assign(checked: CheckedRecipe, artifacts: Mapping[str, pd.DataFrame], layers
     if asked.random is None:
         return Assigned(settled, frozenset(), tuple(book.found))
     staying = {name: split for name, split in settled.items() if name not in leaving}
-    drawn = drawing.draw(asked.random, staying, checked.document.key_span("splits", "random"))
+    rows = _rows_of_objects(artifacts, asked.random.stratify) if asked.random.stratify else {}
+    drawn = drawing.draw(asked.random, staying, rows, checked.document.key_span("splits", "random"))
     return Assigned({**settled, **drawn.of_runs}, frozenset(drawn.of_runs), (*book.found, *drawn.diagnostics))
+
+
+def _rows_of_objects(artifacts: Mapping[str, pd.DataFrame], artifact: str) -> dict[str, dict[str, int]]:
+    """How many rows each run has of each object."""
+    column = ARTIFACTS[artifact].object_column
+    assert column is not None
+    found: dict[str, dict[str, int]] = {}
+    counted = artifacts[artifact][["run", column]].value_counts()
+    for run, name, rows in counted.reset_index().itertuples(index=False, name=None):
+        found.setdefault(run, {})[name] = int(rows)
+    return found
 
 
 @dataclass(frozen=True)

@@ -393,7 +393,7 @@ def _ratios(value: Mapping[str, float]) -> Mapping[str, float]:
 
 
 class RandomSplit(Model):
-    """Assigns every run not yet assigned: by a hash of seed and run (or group)."""
+    """Assigns every run not yet assigned: by a hash of seed and run (or group), or stratified."""
 
     model_config = exactly_one("ratios", "folds")
 
@@ -406,6 +406,9 @@ class RandomSplit(Model):
         description="Instead of ratios: this many splits, fold-1, fold-2 and so on, with equal shares.",
     )
     seed: StrictInt = Field(description="Another seed, another draw.")
+    stratify: Literal["picks", "segmentations"] | None = Field(
+        None, description="Give every split its share of the rows of each object of this type."
+    )
     group: Text | None = Field(
         None, description="Pattern of run names; runs whose first group (or match) is equal stay together."
     )

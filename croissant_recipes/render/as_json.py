@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.report import LayerReport, Report
@@ -43,6 +44,7 @@ def _report(report: Report) -> dict[str, Any]:
             "layers": [_layer(layer) for layer in report.layers],
             "objects": list(report.objects),
             "splits": {name: list(runs) for name, runs in (report.runs_of_splits or {}).items()},
+            "shares": [_shares(s) for s in report.shares],
             "rows": dict(report.rows or {}),
         }
     if report.hides:
@@ -52,8 +54,14 @@ def _report(report: Report) -> dict[str, Any]:
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)
+        document["split_moves"] = {name: _pair(old, new) for name, (old, new) in report.split_moves.items()}
         document["label_moves"] = [asdict(move) for move in report.label_moves]
     return document
+
+
+def _shares(shares: ObjectShares) -> dict[str, Any]:
+    splits = {split: {"rows": n, "share": round(shares.share(split), 6)} for split, n in shares.rows.items()}
+    return {"artifact": shares.artifact, "object": shares.object, "splits": splits, "without": shares.without}
 
 
 def _layer(layer: LayerReport) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.diagnostics import Paint, joined, key_text, plain
 from croissant_recipes.differences import change, differing
+from croissant_recipes.render import share_table
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -25,7 +26,8 @@ def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -
     if not told:
         return ""
     first = next(report for report in told if report.speaks)
-    lines = [f"Plan of {first.path} ({first.name})", "", *_layers(first, verbose=verbose), *_splits(first)]
+    lines = [f"Plan of {first.path} ({first.name})", "", *_layers(first, verbose=verbose)]
+    lines += _splits(first, verbose=verbose)
     parts = ["\n".join(map(shown, lines))]
     for report in told:
         about = [*_result(report, first.hides, verbose=verbose)]
@@ -119,12 +121,13 @@ def _replacement(replacement: Replacement, report: Report, *, verbose: bool) -> 
         yield f"    and {len(replacement.keys) - 3:,} more"
 
 
-def _splits(report: Report) -> Iterator[str]:
+def _splits(report: Report, *, verbose: bool) -> Iterator[str]:
     named = {name: len(runs) for name, runs in (report.runs_of_splits or {}).items()}
     if named:
         parts = [f"{name} {n:,}" for name, n in named.items()]
         without = report.runs - sum(named.values())
         yield "splits: " + ", ".join([*parts, *([f"none {without:,}"] if without else [])])
+        yield from share_table.lines(report.shares, verbose=verbose)
         yield ""
 
 
