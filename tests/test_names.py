@@ -11,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from compiling import HEADER, artifacts, inventory, plan, recipe, rows, with_code
 from copick.util.escape import sanitize_name
 from projects import random_spec, write_project
 from recipes_gen import DATASET
+from samples import built, contents, copy_sample, write_recipe
 
-from croissant_recipes import api
+from croissant_recipes import api, from_croissant
+from croissant_recipes.codes import Code
+from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import manifest
 from croissant_recipes.schema import RECORD_SETS
 
@@ -154,3 +159,98 @@ def test_every_row_gets_the_name_that_it_should(
             assert found == {place: of_place[place] for place in found}, (name, layer)
             changed += sum(k != o for k, o in zip(should, old[name][key].to_numpy().tolist(), strict=True))
     assert changed > 30
+
+
+# Entries and templates that say what they mean
+
+
+LINE = HEADER.count("\n") + 2
+
+
+def exported(folder: Path, layer: str) -> Plan:
+    """The plan of a layer over some picks of two users, given as the inside of a flow mapping."""
+    keys = [("TS", u, s, o) for u in ("ann", "bob") for s in ("tm-1", "tm-2", "a[b]") for o in ("ribosome", "vlp")]
+    source = inventory(picks=artifacts("picks", *keys), meshes=artifacts("meshes", ("TS", "ann", "tm-1", "vlp")))
+    return plan(recipe(folder, f"layers:\n  - {{export: lab, {layer}}}\n"), source)
+
+
+def told(found: Plan, code: Code) -> list[str]:
+    return [str(d).partition("recipe.yaml:")[2] for d in with_code(found.diagnostics, code)]
+
+
+def test_a_name_comes_before_patterns_and_these_before_all(tmp_path: Path) -> None:
+    found = exported(tmp_path, 'rename: {sessions: {"*": rest, "tm-*": pattern, tm-1: name}}')
+    assert {s for _, _, s, _ in rows(found, "picks")} == {"name", "pattern", "rest"}
+    assert rows(found, "meshes") == [("TS", "ann", "name", "vlp")]
+    swapped = exported(tmp_path, "rename: {sessions: {tm-1: tm-2, tm-2: tm-1}}, picks: '*:ann/tm-1', others: exclude")
+    assert {s for _, _, s, _ in rows(swapped, "picks")} == {"tm-2"}
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_it_is_there(tmp_path: Path) -> None:
+    found = exported(tmp_path, 'rename: {sessions: {"a[b]": bracket}}')
+    assert {s for _, _, s, _ in rows(found, "picks")} == {"tm-1", "tm-2", "bracket"}
+
+
+def test_two_patterns_that_disagree_are_an_error_and_two_that_agree_are_none(tmp_path: Path) -> None:
+    found = exported(tmp_path, 'rename: {users: {"a*": x, "re:.*n$": y}, sessions: {"tm-*": "0", "*-1": "0"}}')
+    assert told(found, Code.RENAME_PATTERN) == [
+        f"{LINE}:45: error[CR223]: 'ann' is 'x' by 'a*' and 'y' by 're:.*n$'\n"
+        "  hint: a name comes before patterns: give 'ann' an entry of its own, or let one of the patterns leave it out"
+    ]
+
+
+def test_an_entry_that_means_nothing_is_an_error_with_the_nearest_names(tmp_path: Path) -> None:
+    found = exported(
+        tmp_path, 'rename: {users: {anne: a}, sessions: {"tn-*": "0"}, objects: {"*": all}}, on_collision: first'
+    )
+    assert told(found, Code.RENAME_UNKNOWN) == [
+        f"{LINE}:36: error[CR402]: 'anne' names no user in source 'lab'\n  hint: did you mean 'ann'?",
+        f"{LINE}:57: error[CR402]: 'tn-*' names no session in source 'lab'\n"
+        "  hint: there are 'a[b]', 'tm-1' and 'tm-2'",
+    ]
+    after = exported(tmp_path, 'session_id: "{user}-{object}", rename: {sessions: {tm-1: "0"}}, on_collision: first')
+    assert told(after, Code.RENAME_UNKNOWN) == [
+        f"{LINE}:70: error[CR402]: 'tm-1' is no session that the template '{{user}}-{{object}}' gives\n"
+        "  hint: it gives 'ann-ribosome', 'ann-vlp', 'bob-ribosome' and 'bob-vlp'"
+    ]
+
+
+def test_two_sessions_under_one_name_collide_and_the_hints_say_what_would_keep_both(tmp_path: Path) -> None:
+    renamed = exported(tmp_path, 'rename: {sessions: {"tm-*": "0"}}')
+    (found,) = with_code(renamed.diagnostics, Code.COLLISION)
+    assert str(found.hint).startswith("rename to different names to keep both")
+    (found,) = with_code(exported(tmp_path, 'session_id: "{user}"').diagnostics, Code.COLLISION)
+    assert str(found.hint).startswith("add {session} to session_id to keep both")
+
+
+# Opened
+
+
+def test_what_is_renamed_opens_by_its_row_and_is_saved_as_any_renamed_row(tmp_path: Path) -> None:
+    project = copy_sample(tmp_path)
+    names = '{users: {"*": reference}, sessions: {"tm-*": "0", "re:(round|v)": "1"}}'
+    result = built(write_recipe(tmp_path, f"  - {{export: lab, on_collision: first, rename: {names}}}\n"))
+    root, plain = (
+        from_croissant(result.metadata_url),
+        from_croissant(built(write_recipe(tmp_path, "  - {export: lab}\n", name="plain", out="plain")).metadata_url),
+    )
+    assert {(p.user_id, p.session_id) for run in root.runs for p in run.picks} <= {
+        ("reference", "0"),
+        ("reference", "1"),
+    }
+    found, before = contents(root), contents(plain)
+    made_by = [key for key in found if len(key) >= 5]
+    assert made_by
+    for key in made_by:
+        same = [k for k in before if (k[0], k[1], k[-1]) == (key[0], key[1], key[-1])]
+        assert any(np.array_equal(found[key], before[k]) for k in same), key
+    (picks,) = root.get_run("TS_002").get_picks("ribosome", user_id="reference", session_id="0")
+    data = project / "ExperimentRuns/TS_002/Picks"
+    files = {p: p.read_bytes() for p in data.iterdir()}
+    with pytest.raises(PermissionError, match=r"save under another user or session, or open .* with an overlay_root"):
+        picks.from_numpy(np.array([[7.0, 7.0, 7.0]]))
+    assert {p: p.read_bytes() for p in data.iterdir()} == files
+    above = from_croissant(result.metadata_url, overlay_root=str(tmp_path / "overlay")).get_run("TS_002")
+    above.new_picks("ribosome", "1", "reviewer").from_numpy(np.array([[7.0, 7.0, 7.0]]))
+    assert {p: p.read_bytes() for p in data.iterdir()} == files
+    assert {(p.user_id, p.session_id) for p in above.picks} >= {("reference", "0"), ("reviewer", "1")}

@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -38,7 +39,8 @@ import mlcroissant as mlc
 import orjson
 import pytest
 import yaml
-from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP
+from copick.impl.cryoet_data_portal import CopickConfigCDP, CopickRootCDP, PortalAnnotationMeta, _PortalAnnotation
+from copick.ops.croissant import _resolve_session_id
 
 from croissant_recipes import api, from_croissant
 from croissant_recipes.codes import Code, ExitCode
@@ -413,6 +415,10 @@ def random_layer(rng: random.Random) -> Layer:
             "objects": {old: rng.choice(("a", "b", "membrane")) for old in rng.sample(OBJECTS, 2)},
             "tomo_types": {old: rng.choice(("a", "b", "wbp-raw")) for old in rng.sample(TOMO_TYPES, 2)},
         }
+    other = random.Random(json.dumps(layer))
+    if "session_id" in layer and other.random() < 0.6:
+        fields = sorted({*_PortalAnnotation.model_fields, "author", "authors", "annotation_file_id"})
+        layer["session_id"] = "-".join(f"{{{name}}}" for name in other.sample(fields, other.randint(1, 3)))
     return layer
 
 
@@ -549,6 +555,54 @@ def test_splits_by_fields_of_runs_cost_no_request(server: Server, tmp_path: Path
     assert len(queries) == len(plain)
     (changed,) = set(queries) - set(plain)
     assert "s3Prefix" in changed
+
+
+@pytest.mark.parametrize(
+    ("template", "theirs"),
+    [
+        ("{methd_type}-{id}", "7"),
+        ("{release_date}-{id}", "7"),
+        ("{release_date:%Y}-{id}", "fallback"),
+        ("{id_:06d}", "fallback"),
+        ("{object_count:04d}-{id}", "fallback"),
+    ],
+)
+def test_what_copick_makes_of_fields_that_it_does_not_have(template: str, theirs: str) -> None:
+    """As the page for who comes from copick says it."""
+    record = PortalAnnotationMeta(portal_annotation=_PortalAnnotation(id=7, method_type="hybrid"))
+    artifact = SimpleNamespace(meta=SimpleNamespace(portal_metadata=record))
+    assert _resolve_session_id(template, artifact, "fallback") == theirs
+
+
+def test_users_dates_and_renames_of_what_templates_give(server: Server, tmp_path: Path) -> None:
+    layer = {
+        "picks": "all",
+        "segmentations": "all",
+        "others": "exclude",
+        "session_id": "{release_date:%Y%m%d}-{deposition_date}-{session}",
+        "user_id": "{{ author|lower }}.{{ run }}{% if last_modified_date > '2000-01-01' %}{% endif %}",
+        "rename": {"sessions": {"re:2024.*1$": "0", "gone": "x"}, "users": {"*": "everybody", "a*": "a"}},
+        "allow_empty": True,
+        "on_collision": "first",
+    }
+    (root,) = build(write(tmp_path, server.url, layer))
+    annotations = {str(row["id"]): row for row in TABLES["Annotation"]}
+    names = {}
+    for row in sorted(TABLES["AnnotationAuthor"], key=lambda r: -r["authorListOrder"]):
+        names[str(row["annotationId"])] = row["name"].lower()
+    seen: Counter[str] = Counter()
+    for name in ("picks", "segmentations", "instance_segmentations"):
+        for row in built_rows(root)[name].values():
+            annotation, file = annotations[row["portal_annotation_id"]], row["portal_annotation_file_id"]
+            released, deposited = annotation["releaseDate"][:10], annotation["depositionDate"][:10]
+            made = f"{released.replace('-', '')}-{deposited}-{file}"
+            session = "0" if made.startswith("2024") and made.endswith("1") else made
+            assert (row["session_id"], row["portal_session_id"]) == (session, file)
+            assert row["user_id"] == ("a" if names[row["portal_annotation_id"]].startswith("a") else "everybody")
+            seen[session] += 1
+            seen[row["user_id"]] += 1
+    assert seen["0"] > 1
+    assert seen["everybody"] > 1
 
 
 def test_run_names_of_one_dataset_are_unique(server: Server, tmp_path: Path) -> None:
