@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,10 @@ def test_the_public_result_has_all_but_the_answers(results: Results) -> None:
         assert rows(public, name) == rows(private, name)
     split = {row["name"]: row["split"] for row in rows(public, "runs")}
     assert set(split.values()) == {"train", "val"}
+    assert [*split.values()].count("val") == 2, "a quarter of the runs"
     shown = [p for p in rows(private, "picks") if split[p["run"]] == "train"]
     assert rows(public, "picks") == shown
-    assert 0 < len(shown) < len(RUNS) * len(NAMES)
+    assert Counter(p["object_name"] for p in shown) == dict.fromkeys(NAMES.values(), 6), "its share of each object"
 
 
 def test_a_class_more_moves_no_label_unasked(recipe: Path, results: Results) -> None:
