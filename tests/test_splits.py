@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from compiling import HEADER, artifacts, inventory, plan, recipe, with_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from croissant_recipes import tables
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import splits
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity
+from croissant_recipes.language import recipe_edits
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.sources.base import Inventory
 
@@ -381,3 +383,10 @@ def test_runs_are_split_by_their_output_names(tmp_path: Path) -> None:
     found = plan(recipe(tmp_path, body), inventory(picks=picks))
     (problem,) = with_code(found.diagnostics, Code.SPLIT_RUN)
     assert problem.message == "there is no run 'TS_2'"
+
+
+def test_a_run_is_added_beside_a_condition() -> None:
+    """As ``adopt`` does with a split that somebody gave a run."""
+    text = "splits:\n  assign:\n    test: {source: lab}  # of the lab\n"
+    found = yaml.safe_load(recipe_edits.edited(text, recipe_edits.Edits(assign={"test": ["TS_1"]})))
+    assert found == {"splits": {"assign": {"test": [{"source": "lab"}, "TS_1"]}}}
