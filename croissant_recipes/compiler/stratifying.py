@@ -26,7 +26,7 @@ RUNS = ""
 _ONE = 2**20
 """A whole share. Its square times the number of objects and splits is far from the end of 64 bits."""
 
-_EXCHANGED = 1000
+_EXCHANGED = 300
 """With more units than this none are exchanged, which takes their square in time and memory: each is then a small part
 of any share, and to move them does."""
 
