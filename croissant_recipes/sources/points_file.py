@@ -101,11 +101,19 @@ def _centres(points: Sequence[Any], centre: Callable[[Any], Sequence[float]]) ->
         for at, point in enumerate(points):
             found[at] = centre(point)
     except (TypeError, KeyError, IndexError, ValueError, OverflowError):
-        raise ValueError(f"points[{at}] has no location of three numbers") from None
+        raise ValueError(f"points[{at}] {_wrong_with(points[at])}") from None
     wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(wrong):
-        raise ValueError(f"points[{wrong[0]}] has no location of three numbers")
+        raise ValueError(f"points[{wrong[0]}] lies nowhere: its location or its shift is no finite number")
     return found
+
+
+def _wrong_with(point: Any) -> str:
+    try:
+        _location(point)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return "has no location of three numbers"
+    return "has a transformation that is no matrix of four rows"
 
 
 def _location(point: Any) -> Sequence[float]:
