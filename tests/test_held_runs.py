@@ -329,6 +329,20 @@ def test_the_server_is_asked_for_the_runs_that_hold_something_and_for_no_other(t
     assert listed == len(found.plan.artifacts["runs"]) < len(TABLES["Run"])
 
 
+def test_runs_are_excluded_by_either_of_their_names(tmp_path: Path, server: Server) -> None:
+    """One that matches no run is an error, and one that matches is none."""
+    runs = TABLES["Run"]
+    excluded = [str(runs[0]["id"]), runs[1]["name"]]
+    layer = {"runs": {"exclude": excluded, "having": "tomograms"}, "tomograms": "all", "others": "exclude"}
+    found = planned(tmp_path, server.url, layer)
+    assert not [d for d in found.diagnostics if d.is_error]
+    assert found.plan is not None
+    left = {str(run["id"]) for run in runs[2:] if run["name"] != excluded[1]}
+    assert set(found.plan.artifacts["runs"]["name"]) <= left
+    wrong = planned(tmp_path, server.url, {**layer, "runs": {"exclude": "TS_none"}})
+    assert [d.code for d in wrong.diagnostics if d.is_error] == [Code.NO_MATCH]
+
+
 def test_a_source_is_what_it_is_whether_the_server_chose_its_runs_or_not(tmp_path: Path, server: Server) -> None:
     """Runs by name have all of them listed: the rows are the same, and so is what the source resolved to."""
     chosen = {"having": [{"picks": "thyroglobulin"}]}

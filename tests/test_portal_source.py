@@ -418,7 +418,9 @@ def test_runs_answer_to_id_portal_name_and_pattern(server: Server, tmp_path: Pat
     assert sorted(ours.table("runs")["name"]) == sorted([*ids, other])
     assert set(ours.table("tomograms")["run"]) <= {*ids, other}
     (fewer,) = scan(server, tmp_path, {"runs": {"exclude": [f"re:{name}$"]}})
-    assert set(fewer.table("runs")["name"]) == {str(r["id"]) for r in TABLES["Run"]} - set(ids)
+    assert set(fewer.table("runs")["name"]) == {str(r["id"]) for r in TABLES["Run"]}, "also those that are left out"
+    (everything,) = scan(server, tmp_path, {"picks": "none"})
+    assert set(fewer.table("tomograms")["run"]) == set(everything.table("tomograms")["run"]) - set(ids)
 
 
 def test_run_names_have_the_runs_fields(server: Server, tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: b
     Args:
         layer: The layer.
         found: A table of every artifact type.
-        runs_chosen: Whether the tables hold no other runs than the layer takes.
+        runs_chosen: Whether the tables hold no other runs than the layer selects.
     """
-    runs = found["runs"] if runs_chosen else found["runs"][takes(layer.filters["runs"], found["runs"])]
+    chosen = layer.filters["runs"]
+    runs = found["runs"][~_excluded(chosen, found["runs"]) if runs_chosen else takes(chosen, found["runs"])]
     everything = len(runs) == len(found["runs"])
     rows = {"runs": runs}
     for artifact, chosen in layer.filters.items():
@@ -60,6 +61,14 @@ def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: b
             mask &= table["run"].isin(set(runs["name"])).to_numpy()
         rows[artifact] = table if mask.all() else table[mask]
     return rows if len(layer.sources) > 1 else _of_held_runs(layer.filters["runs"], rows)
+
+
+def _excluded(chosen: TypeFilter, runs: pd.DataFrame) -> Mask:
+    """Which runs ``exclude`` rules out, by either of their names."""
+    found = match_any((s.selector for s in chosen.exclude), runs)
+    if chosen.exclude and "run_alias" in runs:
+        found |= match_any((s.selector for s in chosen.exclude), runs.assign(name=runs["run_alias"]))
+    return found
 
 
 def _of_held_runs(chosen: TypeFilter, rows: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

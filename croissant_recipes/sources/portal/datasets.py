@@ -220,7 +220,10 @@ class PortalSource:
             rows = held.rows
         scope = run_scope(layer.filters["runs"], overview.holdings.datasets, rows)
         chosen = set(scope.chosen)
-        selected = [row for row in rows if row["id"] in chosen]
+        # Those that `exclude` leaves out are there, so that it can be told from one that matches nothing.
+        named = replace(layer.filters["runs"], exclude=())
+        there = set(run_scope(named, scope.datasets, rows).chosen) if layer.filters["runs"].exclude else chosen
+        selected = [row for row in rows if row["id"] in there]
         if held is not None:
             ids = chosen & {row["id"] for row in held.rows}
             scope = RunScope(scope.datasets, (), tuple(sorted(ids)), _EXPECTED_ROWS * len(ids))
