@@ -92,6 +92,7 @@ class Code(Enum):
     RENAME_PATTERN = ("CR223", "rename pattern not usable")
     OUTPUTS = ("CR225", "outputs do not fit each other")
     HIDING = ("CR226", "what an output hides cannot be hidden so")
+    DATASET_FROM = ("CR227", "dataset metadata that no source fills")
     SPLIT_SOURCE = ("CR228", "split of a source that brings no runs")
 
     HELD_TYPE = ("CR221", "runs chosen by what the layer does not take")

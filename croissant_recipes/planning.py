@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from croissant_recipes import stores
 from croissant_recipes.codes import Code
-from croissant_recipes.compiler import expectations, planner
+from croissant_recipes.compiler import expectations, origins, planner
+from croissant_recipes.compiler.dataset_metadata import NOTHING_USED, Used
 from croissant_recipes.compiler.planner import Base, Plan, Resolution, Target
 from croissant_recipes.croissant import masked_names, other_readers
 from croissant_recipes.croissant.content import Content
@@ -27,11 +28,14 @@ from croissant_recipes.sources.base import (
     FileFacts,
     Inventory,
     KnowsAuthors,
+    KnowsRecords,
     Means,
     Progress,
+    PublishedRecord,
     ReadsData,
     Source,
 )
+from croissant_recipes.sources.identity import digest
 from croissant_recipes.sources.opener import SourceKey, open_source, source_key
 from croissant_recipes.sources.wanted import taken
 from croissant_recipes.stores import Output
@@ -250,7 +254,8 @@ class _Session:
         shared = [*found, *unanswered]
         by_name = {name: facts.get(_key(checked, name), {}) for name in checked.recipe.sources}
         try:
-            settled = planner.settle(resolution, by_name, authors)
+            used = self._used(checked, resolution)
+            settled = planner.settle(resolution, by_name, authors, used)
             known, read = _known_names(checked, outputs)
             plans: dict[str | None, Plan] = {}
             # What hides comes first: the names that it gives are kept by what does not.
@@ -261,6 +266,7 @@ class _Session:
                     str(output.project_root),
                     _base_url_of(spec, self.options),
                     manifest,
+                    starts_from_itself(checked, output),
                     known,
                     read.get(spec.name),
                 )
@@ -270,6 +276,10 @@ class _Session:
         except DiagnosticError as error:
             return [self._outcome(checked, s, o, None, [*shared, *error.diagnostics]) for s, o in outputs]
         identities = self._identities(checked, resolution)
+        if used.records:
+            # What fills the dataset block is part of what was resolved, where a recipe asks for it.
+            said = [asdict(record) for record in used.records]
+            identities = {name: digest(found, said) for name, found in identities.items()}
         first = speaks_for_all(checked).name
         hides = {name: plan.hidden for name, plan in plans.items() if name and plan.target.spec.hides}
         plans[first] = replace(plans[first], hides=hides)
@@ -307,6 +317,36 @@ class _Session:
             name: self.sources[_key(checked, name)].identity(taken, list(resolution.files.get(name, ())))
             for name, taken in layers.items()
         }
+
+    def _used(self, checked: CheckedRecipe, resolution: Resolution) -> Used:
+        """What the portal says of what rows are from, where the recipe leaves its dataset open.
+
+        Raises:
+            DiagnosticError: A source does not say it.
+        """
+        if checked.recipe.dataset is None or checked.recipe.dataset.from_ is None:
+            return NOTHING_USED
+        said: dict[tuple[str, int], PublishedRecord] = {}
+        others, specs = [], []
+        for name, records in origins.by_source(resolution.layers, resolution.merged.tables).items():
+            source = self.sources[_key(checked, name)]
+            if not records.all:
+                others.append(name)
+            if isinstance(source, KnowsRecords) and records.datasets:
+                specs.append(checked.recipe.sources[name].spec)
+                try:
+                    answers = source.records(list(records.datasets), list(records.depositions))
+                except DiagnosticError as error:
+                    raise DiagnosticError(*(_placed(d, checked, name) for d in error.diagnostics)) from None
+                said |= {(record.kind, record.number): record for record in answers}
+        named = [number for spec in specs for number in getattr(spec, "depositions", ())]
+        whole = any(getattr(spec, "datasets", True) for spec in specs)
+        return Used(
+            tuple(record for _, record in sorted(said.items())),
+            tuple(others),
+            frozenset() if whole else frozenset(named),
+            any(getattr(spec, "until", None) for spec in specs),
+        )
 
     def _authors(self, checked: CheckedRecipe, resolution: Resolution) -> tuple[planner.Authors, list[Diagnostic]]:
         """Authors of records that collide, from sources that know them, and what kept a source from saying them."""

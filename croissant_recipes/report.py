@@ -15,6 +15,7 @@ from croissant_recipes import planning
 from croissant_recipes.building import Prepared
 from croissant_recipes.compiler import shares
 from croissant_recipes.compiler.collisions import Collision
+from croissant_recipes.compiler.dataset_metadata import Filled
 from croissant_recipes.compiler.labels import Move
 from croissant_recipes.compiler.layers import LayerRows, RenameReport, SelectorReport
 from croissant_recipes.compiler.merging import Replacement
@@ -84,7 +85,9 @@ class Report:
         output_name: What ``outputs`` calls the result, ``None`` where the recipe has one ``output``.
         name: The recipe's name; with what follows, ``None`` or empty where there is no plan.
         speaks: Whether it tells what all results of the recipe share: the base, the layers, and what each hides.
+        filled: What of the dataset's metadata the sources fill.
         hides: What each result does not show, by its name.
+        filled: What the portal says of the dataset that the recipe leaves open.
         base: The Croissant that it starts from, as the recipe names it.
         base_rows: How many rows that holds.
         base_url: ``copick:baseUrl``.
@@ -111,6 +114,7 @@ class Report:
     name: str | None = None
     speaks: bool = True
     hides: Mapping[str, Hidden] = field(default_factory=dict)
+    filled: tuple[Filled, ...] = ()
     base: str | None = None
     base_rows: int = 0
     base_url: str | None = None
@@ -171,6 +175,7 @@ def make(
         name=plan.checked.recipe.name,
         speaks=speaks,
         hides=plan.hides,
+        filled=plan.filled,
         base=plan.checked.recipe.base and without_credentials(plan.checked.recipe.base),
         base_rows=_held(resolution),
         base_url=plan.publication.base_url,

@@ -164,6 +164,7 @@ EXAMPLES = {
         "  project_root: sample\n", "  project_root: sample\n\noutputs: { public: { project_root: out } }\n"
     ),
     "CR226": _edit(*_hiding("withhold: { val: pick }")),
+    "CR227": _edit("dataset:\n", "dataset:\n  from: portal\n"),
     "CR228": Example(
         (
             ("sources:\n", "sources:\n  spare:\n    copick: { config: sample/filesystem.json }\n"),

@@ -17,16 +17,19 @@ from croissant_recipes.codes import Code
 from croissant_recipes.compiler import (
     collisions,
     data_checks,
+    dataset_metadata,
     expectations,
     labels,
     layers,
     merging,
     objects,
+    origins,
     placing,
     records,
     splits,
     withholding,
 )
+from croissant_recipes.compiler.dataset_metadata import NOTHING_USED, Filled, Used
 from croissant_recipes.compiler.labels import Labelling
 from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.compiler.merging import Merged
@@ -154,6 +157,8 @@ class Settled:
         config: What ``copick:config`` says of the project.
         offered: Its pickable objects, of which each result lists all or some.
         drawn: The runs whose split was drawn.
+        dataset: The recipe's dataset block, with what was filled; ``None`` where a base has the metadata.
+        filled: What of it was filled.
         diagnostics: Everything found so far, check's findings included.
     """
 
@@ -163,6 +168,8 @@ class Settled:
     config: Mapping[str, object]
     offered: Offered
     drawn: frozenset[str]
+    dataset: Mapping[str, Any] | None
+    filled: tuple[Filled, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -175,6 +182,7 @@ class Target:
         project_root: Absolute path or URL that it is written below.
         base_url: Instead of the ``base_url`` that the recipe has for it.
         manifest: That of the base, as it has to be there.
+        in_place: Whether it takes the place of the base.
         known: The names that masked runs have already; of a result that hides nothing, those that all others give too.
         names_read: The table of names that was there when they were given.
     """
@@ -183,6 +191,7 @@ class Target:
     project_root: str
     base_url: str | None = None
     manifest: Mapping[str, Any] | None = None
+    in_place: bool = False
     known: MaskedNames = NO_NAMES
     names_read: bytes | None = None
 
@@ -205,6 +214,7 @@ class Plan:
         identities: What each source resolved to (``Source.identity``), by its name.
         labelling: What decided the labels of its objects.
         drawn: The runs whose split was drawn, as the result calls them.
+        filled: What the sources say of the dataset that the recipe leaves open.
     """
 
     resolution: Resolution
@@ -219,6 +229,7 @@ class Plan:
     identities: Mapping[str, str] = field(default_factory=dict)
     labelling: Labelling = field(default_factory=Labelling)
     drawn: frozenset[str] = frozenset()
+    filled: tuple[Filled, ...] = ()
 
     @property
     def checked(self) -> CheckedRecipe:
@@ -265,13 +276,14 @@ def _files(merged: Merged, by_number: Mapping[int, LayerRows]) -> Files:
     return {source: tuple(files) for source, files in needed.items() if files}
 
 
-def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
+def settle(resolution: Resolution, facts: Facts, authors: Authors, used: Used = NOTHING_USED) -> Settled:
     """Fill in what the files say, and everything that follows from the rows wherever they are written.
 
     Args:
         resolution: From ``resolve``.
         facts: What the files in ``resolution.files`` say.
         authors: Of the records in ``resolution.collided``, as far as sources know.
+        used: What the portal says of what the rows are from, where the recipe leaves its dataset open.
     """
     found = [*resolution.diagnostics, *_collisions(resolution, authors), *_replacements(resolution)]
     artifacts = dict(resolution.merged.tables)
@@ -287,8 +299,21 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors) -> Settled:
     found += problems
     for spec in resolution.checked.outputs:
         found += _labels(offered, artifacts, resolution.checked, spec)
-    config = {**_project(resolution), **resolution.checked.recipe.project.model_dump(exclude_none=True)}
-    return Settled(resolution, artifacts, spacings, config, offered, assigned.drawn, in_order(found))
+    dataset, filled, problems = dataset_metadata.whole(resolution.checked, used)
+    found += problems
+    project = _project(resolution, dataset or {})
+    config = {**project, **resolution.checked.recipe.project.model_dump(exclude_none=True)}
+    return Settled(
+        resolution,
+        artifacts,
+        spacings,
+        config,
+        offered,
+        assigned.drawn,
+        dataset,
+        filled,
+        in_order(found),
+    )
 
 
 def finish(settled: Settled, target: Target) -> Plan:
@@ -315,11 +340,12 @@ def finish(settled: Settled, target: Target) -> Plan:
     content = Content(
         tables=records.without_lineage(rows),
         config={**settled.config, "pickable_objects": listed},
-        dataset=recipe.dataset.model_dump(exclude_none=True) if recipe.dataset else None,
+        dataset=settled.dataset,
         base=target.manifest,
         base_url=publication.base_url,
         csv_base=_csv_base(output_url, base),
         parquet=spec.output.parquet,
+        provenance=origins.of_result(resolution.checked, resolution.layers, artifacts, in_place=target.in_place),
         beside=_table_of_names(target, resolution.checked),
     )
     found += hidden.diagnostics
@@ -334,6 +360,7 @@ def finish(settled: Settled, target: Target) -> Plan:
         hidden,
         labelling=labelling,
         drawn=frozenset(hidden.names.get(name, name) for name in settled.drawn),
+        filled=settled.filled,
     )
 
 
@@ -492,13 +519,10 @@ def _labels(
     yield from labels.not_as_meant(labelling, int((kinds == "multilabel").sum()), span)
 
 
-def _project(resolution: Resolution) -> Mapping[str, object]:
+def _project(resolution: Resolution, dataset: Mapping[str, Any]) -> Mapping[str, object]:
     """What ``copick:config`` says of the project: as the base has it, else as the source that is exported."""
     if resolution.base is not None:
         kept: Mapping[str, object] = (resolution.base.inventory.manifest or {}).get("copick:config", {})
         return kept
-    recipe = resolution.checked.recipe
-    assert recipe.dataset is not None
     found = resolution.layers[1].stock.parts[0].config
-    dataset = {"name": recipe.dataset.name, "description": recipe.dataset.description}
     return {key: found.get(key, dataset.get(key)) for key in PROJECT_KEYS}

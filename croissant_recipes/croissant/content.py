@@ -11,6 +11,7 @@ import pandas as pd
 
 from croissant_recipes.croissant import manifest, serialize
 from croissant_recipes.croissant.manifest import FileEntry
+from croissant_recipes.croissant.provenance import Provenance
 from croissant_recipes.schema import RECORD_SETS
 
 METADATA = "metadata.json"
@@ -29,6 +30,7 @@ class Content:
         csv_base: http(s) URL of the folder above ``Croissant/``, ``None`` for relative ``contentUrl``s.
         parquet: Whether Parquet files stand beside the CSVs.
         beside: Further files, by name, which the manifest lists.
+        provenance: What it was made from and by, where a recipe made it.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -39,6 +41,7 @@ class Content:
     csv_base: str | None
     parquet: bool
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -66,6 +69,7 @@ class Content:
             files={n: FileEntry(n, len(data), hashlib.sha256(data).hexdigest()) for n, data in files.items()},
             splits=self.splits,
             parquet=self.parquet,
+            provenance=self.provenance,
             beside=sorted(self.beside),
         )
         return files

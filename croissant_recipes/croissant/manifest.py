@@ -18,6 +18,7 @@ import mlcroissant as mlc
 
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant.masked_names import NAMES_FILE
+from croissant_recipes.croissant.provenance import DERIVED_FROM, GENERATED_BY, TERMS, Provenance, added
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.language.rai import RAI_CONFORMS_TO, RAI_FIELDS
 from croissant_recipes.location import Location, is_url
@@ -40,6 +41,7 @@ _TERMS = {
     "name": {"@container": "@language"},
     "sdVersion": "cr:sdVersion",
     "wd": str(mlc.constants.WIKIDATA),
+    **TERMS,
     "copick": "https://copick.org/schema/",
     "copick:baseUrl": "copick:baseUrl",
     "copick:config": {"@id": "copick:config", "@type": "@json"},
@@ -68,6 +70,7 @@ _SCHEMA_ORG = {
     "identifier": "identifier",
     "measurement_technique": "measurementTechnique",
     "usage_info": "usageInfo",
+    "publications": "citation",
 }
 """Keys that mlcroissant does not know and leaves alone."""
 
@@ -148,6 +151,7 @@ def build_manifest(
     files: Mapping[str, FileEntry],
     splits: Sequence[str],
     parquet: bool,
+    provenance: Provenance | None = None,
     beside: Sequence[str] = (),
 ) -> bytes:
     """The text of ``metadata.json``; the same arguments give the same bytes.
@@ -166,6 +170,7 @@ def build_manifest(
         rows: Number of rows by record set.
         files: The files beside the manifest by name: the CSV of each declared record set, its Parquet if ``parquet``.
         splits: Distinct names of splits in the order in which they are listed; with none there is no splits record set.
+        provenance: What it was made from and by, where a recipe made it. What a base says of that stays.
         parquet: Read the record sets from Parquet. The CSVs, which copick writes to, stay declared.
         beside: Names of further CSVs, which are no record sets.
 
@@ -183,6 +188,7 @@ def build_manifest(
         "splits": list(splits),
         "parquet": parquet,
         "csv_base": csv_base,
+        "provenance": provenance.outline if provenance else None,
         "beside": list(beside),
     }
     described = json.loads(_described(json.dumps(outline, ensure_ascii=False)))
@@ -191,6 +197,8 @@ def build_manifest(
         if _is_ours(file_object):
             entry = files[file_object["name"]]
             file_object |= {"contentSize": f"{entry.size} B", "sha256": entry.sha256}
+    if provenance is not None:
+        described[GENERATED_BY] = added(base or {}, GENERATED_BY, [provenance.activity])
     document = {
         **{key: value for key, value in described.items() if key != "recordSet"},
         **({"copick:baseUrl": base_url} if base_url else {}),
@@ -214,8 +222,10 @@ def _described(outline: str) -> str:
     record_sets = [_record_set(ctx, r, parquet=parquet, with_splits=bool(splits)) for r in declared]
     if splits:
         record_sets.append(_splits(ctx, splits))
+    said = _from_base(ctx, base) if base is not None else _from_dataset(ctx, dataset or {}, distribution, record_sets)
     document = {
-        **(_from_base(ctx, base) if base is not None else _from_dataset(ctx, dataset or {}, distribution, record_sets)),
+        **said,
+        **(_made(base or {}, **given["provenance"]) if given["provenance"] else {}),
         "distribution": [*(node.to_json() for node in distribution), *others(base or {}, "distribution")],
         "recordSet": [*(_record_set_json(node) for node in record_sets), *others(base or {}, "recordSet")],
     }
@@ -415,6 +425,13 @@ def _from_dataset(ctx: Any, dataset: Mapping[str, Any], distribution: Sequence[A
     return described
 
 
+def _made(base: Mapping[str, Any], origins: Sequence[dict[str, Any]], activity: dict[str, Any]) -> dict[str, Any]:
+    """What a Croissant was made from and by. An entity that is called as the dataset itself would be the dataset."""
+    named = [{k: v for k, v in o.items() if k != "@id" or v != base.get("@id")} for o in origins]
+    from_ = added(base, DERIVED_FROM, named)
+    return {**({DERIVED_FROM: from_} if from_ else {}), GENERATED_BY: added(base, GENERATED_BY, [activity])}
+
+
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
@@ -426,10 +443,10 @@ def _unboxed(value: Any) -> Any:
 
 
 def _agent(ctx: Any, agent: Mapping[str, Any]) -> Any:
-    """A person if there is an ORCID or an affiliation, else an organisation."""
+    """A person if it is known to be one, by an ORCID or an affiliation too; else an organisation."""
     plain = {key: agent[key] for key in ("name", "url", "email") if agent.get(key)}
     orcid, affiliation = agent.get("orcid"), agent.get("affiliation")
-    if not orcid and not affiliation:
+    if not orcid and not affiliation and not agent.get("is_person"):
         return mlc.Organization(ctx=ctx, **plain)
     if orcid:
         plain["id"] = orcid if is_url(orcid) else f"https://orcid.org/{orcid}"

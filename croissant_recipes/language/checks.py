@@ -6,11 +6,21 @@ import os
 from collections.abc import Mapping, Sequence
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, errors, in_order, list_instead
+from croissant_recipes.diagnostics import (
+    Diagnostic,
+    Severity,
+    Span,
+    did_you_mean,
+    errors,
+    in_order,
+    list_instead,
+    nearest,
+)
 from croissant_recipes.language import check_layers, check_outputs, check_split_rules, check_splits, loading
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.language.loading import Draft, SourceKinds
-from croissant_recipes.language.recipe_fields import LEVELS
+from croissant_recipes.language.recipe import REQUIRED_OF_DATASET, Dataset
+from croissant_recipes.language.recipe_fields import LEVELS, keys_of
 from croissant_recipes.language.selectors import as_number
 from croissant_recipes.language.yaml_nodes import Path
 
@@ -142,13 +152,41 @@ def _check_dataset(draft: Draft) -> list[Diagnostic]:
             return []
         hint = "add `dataset:` with name, description, version, license and date_published"
         return [Diagnostic(Code.MISSING_KEY, "'dataset' is missing", span=document.value_span(), hint=hint)]
-    found = []
+    if draft.names("dataset", "from"):
+        return _check_filled(draft)
+    found = _missing_of_dataset(draft)
     for key, hint in _WANTED.items():
         if draft.dataset is not None and not getattr(draft.dataset, key) and not _has_items(draft, key):
             message = f"the Croissant specification asks for dataset.{key}"
             span = document.key_span("dataset")
             found.append(Diagnostic(Code.DATASET, message, Severity.WARNING, f"add {hint}", span))
     return found
+
+
+def _missing_of_dataset(draft: Draft) -> list[Diagnostic]:
+    """The required keys that a recipe leaves open, and asks no source for."""
+    document = draft.document
+    assert isinstance(document.value, dict)
+    if not isinstance(document.value.get("dataset"), dict):
+        return []
+    given = [str(path[1]) for path in document.places if path[:1] == ("dataset",) and len(path) == 2]
+    misspelt = [key for key in given if key not in keys_of(Dataset)]
+    span = document.key_span("dataset")
+    return [
+        Diagnostic(Code.MISSING_KEY, f"{key!r} is missing in dataset", span=span, hint=f"add `{key}:`")
+        for key in REQUIRED_OF_DATASET
+        if key not in given and not any(nearest(other, [key]) for other in misspelt)
+    ]
+
+
+def _check_filled(draft: Draft) -> list[Diagnostic]:
+    """Whether there can be a source that fills what a dataset leaves open."""
+    kinds = _source_kinds(draft).values()
+    if not kinds or any(kind is None or kind.of_portal for kind in kinds):
+        return []
+    span = draft.document.value_span("dataset", "from")
+    hint = "remove it, and say yourself what the dataset is"
+    return [Diagnostic(Code.DATASET_FROM, "dataset.from: no source is of the portal", span=span, hint=hint)]
 
 
 def _has_items(draft: Draft, key: str) -> bool:

@@ -12,7 +12,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, listing, nearest
 from croissant_recipes.language import recipe, source_kinds
 from croissant_recipes.language.checked import WHERE_TYPES
-from croissant_recipes.language.recipe_fields import LEVELS, Levels, Model
+from croissant_recipes.language.recipe_fields import LEVELS, Levels, Model, keys_of
 from croissant_recipes.language.yaml_nodes import Document, Path
 from croissant_recipes.schema import ARTIFACT_TYPES
 
@@ -157,8 +157,8 @@ def _unknown_key(path: Path, document: Document) -> Diagnostic:
         there = f"`where` and `authors` exist for {', '.join(WHERE_TYPES[:-1])} and {WHERE_TYPES[-1]}"
         return Diagnostic(Code.ARTIFACT_TYPE, f"{parent[-1]}.{key} does not exist", span=span, hint=there)
     models = [*_MODELS, *_sources()]
-    known = [k for pattern, model, _ in models if _fits(parent, pattern) for k in model.model_fields]
-    elsewhere = [name for _, model, name in models if key in model.model_fields]
+    known = [k for pattern, model, _ in models if _fits(parent, pattern) for k in keys_of(model)]
+    elsewhere = [name for _, model, name in models if key in keys_of(model)]
     hint = did_you_mean(key, known, what="known keys are")
     if elsewhere:
         place = f"{key!r} is a key of {' and of '.join(dict.fromkeys(elsewhere))}"
@@ -171,6 +171,8 @@ def is_required(path: Path) -> bool:
     """Whether a recipe cannot do without a key where it stands."""
     if path == ("output",):
         # Unless it has `outputs`, which whoever writes this has not.
+        return True
+    if path[:-1] == ("dataset",) and path[-1] in recipe.REQUIRED_OF_DATASET:
         return True
     models = (model for pattern, model, _ in [*_MODELS, *_sources()] if _fits(path[:-1], pattern))
     return any(str(path[-1]) in m.model_fields and m.model_fields[str(path[-1])].is_required() for m in models)

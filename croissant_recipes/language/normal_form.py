@@ -19,7 +19,7 @@ def digest(checked: CheckedRecipe) -> str:
 def normal_form(checked: CheckedRecipe) -> dict[str, Any]:
     """The recipe as plain JSON values, parameters filled in and defaults left out, without arguments of filesystems:
     they may hold credentials, and say how a place is reached and not what is there."""
-    form = checked.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"params", "include"})
+    form = checked.recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"params", "include"})
     plain: dict[str, Any] = _without_fs_args(form)
     if checked.split_rows:
         plain["split_rows"] = sorted([row.split, row.run] for row in checked.split_rows)

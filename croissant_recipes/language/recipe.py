@@ -98,14 +98,27 @@ class Rai(Model):
     personal_sensitive_information: OneOrMore | None = None
 
 
+REQUIRED_OF_DATASET = ("name", "description", "license", "date_published")
+"""Keys of ``dataset`` that a recipe may leave open only where a source fills them. Nothing fills the version."""
+
+
 class Dataset(Model):
     """Dataset-level Croissant metadata. A build never reads the clock, so the date is written here."""
 
-    name: Text = Field(description="Name of the dataset.")
-    description: Text = Field(description="What the dataset holds, in a few sentences.")
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["from"]}, {"required": list(REQUIRED_OF_DATASET)}]}
+    )
+
+    from_: Literal["portal"] | None = Field(
+        None,
+        alias="from",
+        description="`portal`: what is left open is filled from the portal's datasets and depositions that are used.",
+    )
+    name: Text | None = Field(None, description="Name of the dataset. Required.")
+    description: Text | None = Field(None, description="What the dataset holds, in a few sentences. Required.")
     version: Version = Field(description="Semantic version of the dataset.")
-    license: License = Field(description="SPDX id or URL.")
-    date_published: IsoDate = Field(description="Year-month-day.")
+    license: License | None = Field(None, description="SPDX id or URL. Required.")
+    date_published: IsoDate | None = Field(None, description="Year-month-day. Required.")
     cite_as: Text | None = Field(None, description="A citation, best as BibTeX.")
     url: PageUrl | None = Field(None, description="The dataset's page. The Croissant specification asks for it.")
     keywords: tuple[Text, ...] = Field((), description="Plain words.")
@@ -113,6 +126,9 @@ class Dataset(Model):
     publisher: Creator | None = Field(None, description="Who publishes it, where that is not who made it.")
     date_created: IsoDate | None = Field(None, description="Year-month-day.")
     date_modified: IsoDate | None = Field(None, description="Year-month-day.")
+    publications: tuple[PageUrl, ...] = Field(
+        (), description="What was published about the dataset, such as https://doi.org/10.1234/5678."
+    )
     same_as: tuple[PageUrl, ...] = Field((), description="Other pages about the same dataset.")
     in_language: tuple[Text, ...] = Field((), description="Languages of its texts, such as en.")
     rai: Rai | None = Field(None, description="Croissant RAI vocabulary, in snake_case.")

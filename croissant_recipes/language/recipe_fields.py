@@ -46,6 +46,11 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as recipes write them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
 def exactly_one(*keys: str) -> ConfigDict:
     """The configuration of a model that wants exactly one of some keys, for its JSON Schema."""
     return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})

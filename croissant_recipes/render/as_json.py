@@ -51,6 +51,8 @@ def _report(report: Report) -> dict[str, Any]:
         document["hides"] = {
             name: {"withheld": hidden.withheld, "names": dict(hidden.names)} for name, hidden in report.hides.items()
         }
+    if report.filled:
+        document["filled"] = [asdict(filled) for filled in report.filled]
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)

@@ -27,7 +27,7 @@ def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -
         return ""
     first = next(report for report in told if report.speaks)
     lines = [f"Plan of {first.path} ({first.name})", "", *_layers(first, verbose=verbose)]
-    lines += _splits(first, verbose=verbose)
+    lines += [*_filled(first, verbose=verbose), *_splits(first, verbose=verbose)]
     parts = ["\n".join(map(shown, lines))]
     for report in told:
         about = [*_result(report, first.hides, verbose=verbose)]
@@ -119,6 +119,20 @@ def _replacement(replacement: Replacement, report: Report, *, verbose: bool) -> 
         yield f"    {key_text(key)}"
     if len(replacement.keys) > 3 and not verbose:
         yield f"    and {len(replacement.keys) - 3:,} more"
+
+
+def _filled(report: Report, *, verbose: bool) -> Iterator[str]:
+    """What of the dataset's metadata the recipe leaves open, and what it is filled with."""
+    if not report.filled:
+        return
+    yield "dataset, where the recipe leaves it open:"
+    for field in report.filled:
+        given = field.value if isinstance(field.value, tuple) else (field.value,)
+        values = [v["name"] if isinstance(v, Mapping) else str(v) for v in given]
+        limit = len(values) if verbose else 3
+        more = [f"{len(values) - limit} more"] if len(values) > limit else []
+        yield f"  {field.key}: {joined([*values[:limit], *more])} ({field.origin})"
+    yield ""
 
 
 def _splits(report: Report, *, verbose: bool) -> Iterator[str]:

@@ -61,6 +61,7 @@ class Inventory:
     Attributes:
         tables: One artifact table per artifact type (see ``croissant_recipes.tables``). A portal source has already
             applied ``where``, ``authors`` and the layer's ``runs``; other filters the compiler applies itself.
+            ``portal_dataset_id`` and ``portal_deposition_id`` name the dataset and deposition of the portal of a row.
             Columns named ``annotation.<field>`` (picks, segmentations) and ``run.<field>`` (runs) feed templates, and
             those of runs conditions too; ``run_alias`` in ``runs`` is a second name that a run answers to.
         roots: The places that the tables' ``root`` column names.
@@ -70,6 +71,8 @@ class Inventory:
         diagnostics: What the source has to say: names it cannot read back, artifacts it leaves out.
         vocabulary: Names that are there although the tables leave them out, for hints, by artifact type.
         requests: What was asked of a server.
+        publications: What was published of the portal's ``datasets`` and ``depositions`` that rows are from, by their
+            ids, as the portal says it.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -80,6 +83,7 @@ class Inventory:
     diagnostics: tuple[Diagnostic, ...] = ()
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
     requests: tuple[Request, ...] = ()
+    publications: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def table(self, artifact: str) -> pd.DataFrame:
         return self.tables[artifact]
@@ -229,3 +233,50 @@ class ReadsData(Protocol):
         self, stores: Sequence[tuple[str, str]], *, progress: Progress
     ) -> Mapping[tuple[str, str], ArrayFacts]:
         """The metadata of Zarr stores, given as (root, path)."""
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who made a record. What the portal does not know is empty."""
+
+    name: str
+    orcid: str = ""
+    affiliation: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedRecord:
+    """What the portal says of a dataset or a deposition.
+
+    Attributes:
+        kind: ``datasets`` or ``depositions``.
+        number: Its id.
+        deposited, released, modified: Days, year-month-day in UTC.
+        authors: In the order of the author list.
+        publications: The text in which their DOIs stand.
+    """
+
+    kind: str
+    number: int
+    title: str
+    description: str
+    deposited: str
+    released: str
+    modified: str
+    authors: tuple[Author, ...]
+    publications: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.removesuffix('s')} {self.number}"
+
+
+@runtime_checkable
+class KnowsRecords(Protocol):
+    """A source that can say what the portal says of datasets and depositions, for a recipe that leaves that open."""
+
+    def records(self, datasets: Sequence[int], depositions: Sequence[int]) -> Sequence[PublishedRecord]:
+        """The datasets, then the depositions, each by id.
+
+        Raises:
+            DiagnosticError: As ``Source.scan``.
+        """

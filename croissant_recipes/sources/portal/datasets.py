@@ -21,6 +21,7 @@ from croissant_recipes.sources.base import (
     Inventory,
     Means,
     Progress,
+    PublishedRecord,
     Request,
     Root,
     empty_tables,
@@ -35,6 +36,7 @@ from croissant_recipes.sources.portal.holdings import asked_for, find
 from croissant_recipes.sources.portal.overview import Overview, authors_query, run_rows, survey
 from croissant_recipes.sources.portal.portal_objects import SEGMENTATION_SHAPES, SHAPES, pickable
 from croissant_recipes.sources.portal.portal_tables import BUCKET, PORTAL_TYPES, ROOT, Reading, runs
+from croissant_recipes.sources.portal.published import published
 from croissant_recipes.sources.portal.queries import Row, reported
 from croissant_recipes.sources.portal.response_cache import ResponseCache, default_folder
 from croissant_recipes.sources.portal.transport import PORTAL_URL, Endpoint, Limits
@@ -161,6 +163,15 @@ class PortalSource:
         with self._reported(), self._endpoint(ResponseCache(default_folder())) as endpoint:
             return PORTAL_TYPES[artifact].author_lists(endpoint, ids)
 
+    def records(self, datasets: Sequence[int], depositions: Sequence[int]) -> Sequence[PublishedRecord]:
+        """See ``KnowsRecords``."""
+        with (
+            self._reported(),
+            self._endpoint(ResponseCache(default_folder())) as endpoint,
+            self._workers.threads() as executor,
+        ):
+            return published(endpoint, executor, datasets, depositions)
+
     def _reported(self) -> AbstractContextManager[None]:
         return reported(self._subject, asked_for(self.spec), self.url)
 
@@ -255,6 +266,7 @@ class PortalSource:
             config=_project(overview.holdings.datasets),
             diagnostics=tuple(diagnostics),
             vocabulary=vocabulary,
+            publications=overview.publications,
             requests=tuple(pool.new_requests()),
         )
 

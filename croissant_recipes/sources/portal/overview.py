@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +44,9 @@ TOMO_TYPE_FIELDS: Selection = {
 """What copick makes a tomogram's type of."""
 
 
+_OF_DEPOSITION: Selection = {"deposition": {"id": {}, "depositionPublications": {}}}
+
+
 @dataclass(frozen=True)
 class Overview:
     """What a source holds.
@@ -55,6 +58,7 @@ class Overview:
         objects: By object id.
         names: copick's names by object id.
         only_named: Whether annotations of other objects are none of the source's.
+        publications: What was published of datasets and depositions, by ``datasets`` or ``depositions`` and id.
         tomogram_groups: Distinct combinations of what makes a tomogram's type and size, with counts; empty where no
             layer reads tomograms.
         requests: What was asked for it.
@@ -66,6 +70,7 @@ class Overview:
     objects: tuple[PortalObject, ...]
     names: Mapping[str, str]
     only_named: bool
+    publications: Mapping[str, Mapping[str, str]]
     tomogram_groups: Sequence[Row]
     requests: tuple[Request, ...]
 
@@ -136,6 +141,10 @@ def survey(
         objects=found,
         names={o.identifier: o.name for o in found} if names is None else names,
         only_named=names is not None,
+        publications={
+            "datasets": {str(row["id"]): row["datasetPublications"] or "" for row in there.data["rows"]},
+            "depositions": _of_depositions([*objects.groups, *(g for answer in tomograms for g in answer.groups)]),
+        },
         tomogram_groups=[group for answer in tomograms for group in answer.groups],
         requests=(*(answer.request for answer in answers), *runs.requests),
     )
@@ -159,11 +168,13 @@ def run_rows(endpoint: Endpoint, what: str, where: Clause, fields: Collection[st
 
 def _datasets_query(datasets: Sequence[int]) -> Query:
     where = {"id": {"_in": list(datasets)}}
-    return rows_query("datasets", "datasets", {"id": {}, "title": {}}, where, len(datasets) + 1)
+    return rows_query(
+        "datasets", "datasets", {"id": {}, "title": {}, "datasetPublications": {}}, where, len(datasets) + 1
+    )
 
 
 def _objects_query(holdings: Holdings) -> Query:
-    group_by: Selection = {"objectId": {}, "objectName": {}, "annotationPublication": {}}
+    group_by: Selection = {"objectId": {}, "objectName": {}, "annotationPublication": {}, **_OF_DEPOSITION}
     functions = "count max { id lastModifiedDate }"
     return groups_query("annotated objects", "annotations", group_by, holdings.annotations, functions)
 
@@ -176,8 +187,13 @@ def _shapes_query(holdings: Holdings, deposition: int | None = None) -> Query:
 
 
 def _tomograms_query(holdings: Holdings) -> Query:
-    group_by = {**TOMO_TYPE_FIELDS, "tomogramVoxelSpacing": {"voxelSpacing": {}}}
+    group_by = {**TOMO_TYPE_FIELDS, "tomogramVoxelSpacing": {"voxelSpacing": {}}, **_OF_DEPOSITION}
     return groups_query("tomogram types", "tomograms", group_by, holdings.tomograms, "count max { lastModifiedDate }")
+
+
+def _of_depositions(groups: Iterable[Row]) -> dict[str, str]:
+    found = (group["groupBy"]["deposition"] for group in groups)
+    return {str(d["id"]): d["depositionPublications"] or "" for d in found if d is not None}
 
 
 def authors_query(artifact: str, holdings: Holdings) -> Query:

@@ -13,7 +13,7 @@ from croissant_recipes.language import source_kinds
 from croissant_recipes.language.checked import LayerSpec, Take, TypeFilter
 from croissant_recipes.location import Location
 from croissant_recipes.schema import ARTIFACT_TYPES
-from croissant_recipes.sources.base import Inventory, Means, Progress
+from croissant_recipes.sources.base import Inventory, Means, Progress, PublishedRecord
 from croissant_recipes.sources.file_facts import FileRoot
 from croissant_recipes.sources.folder_project import OVERLAY, file_root, open_root, root_of
 from croissant_recipes.sources.identity import identity_of
@@ -97,6 +97,10 @@ class PortalProject(RootedFiles):
         portal = self._portal.identity(layers, [])
         return identity_of(scanned, files, facts=self._read, tokens=self._tokens, runs_chosen=True, of=[portal])
 
+    def records(self, datasets: Sequence[int], depositions: Sequence[int]) -> Sequence[PublishedRecord]:
+        """See ``KnowsRecords``."""
+        return self._portal.records(datasets, depositions)
+
     def _strays(self, found: ProjectScan) -> list[Diagnostic]:
         """What is said of runs that the overlay alone has: copick does not list them."""
         held = {run for table in found.tables.values() if "run" in table for run in table["run"]}
@@ -132,7 +136,7 @@ def _with_overlay(inventory: Inventory, chosen: TypeFilter, above: pd.DataFrame)
         above = above[above["run"].isin(set(inventory.table("runs")["name"]))]
     if above.empty:
         return below
-    empty = {"portal_dataset_id": "", "portal_id": _AFTER_THE_PORTAL}
+    empty = {"portal_dataset_id": "", "portal_deposition_id": "", "portal_id": _AFTER_THE_PORTAL}
     missing = {c: empty.get(c) for c in below.columns if c not in above}
     above = above.assign(
         **{c: pd.Series([v] * len(above), index=above.index, dtype=below[c].dtype) for c, v in missing.items()}

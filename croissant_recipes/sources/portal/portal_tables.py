@@ -195,6 +195,7 @@ class Tomograms(PortalType):
         data = metadata(self.name, chosen.where)
         selection: Selection = {
             "s3OmezarrDir": {},
+            "depositionId": {},
             **TOMO_TYPE_FIELDS,
             "tomogramVoxelSpacing": {"runId": {}, "voxelSpacing": {}},
             **{name: {} for name in data.exact},
@@ -223,7 +224,7 @@ class Tomograms(PortalType):
         without = [row["id"] for row in rows if not row["s3OmezarrDir"]]
         message = f"the portal has no OME-Zarr of {numbers('tomogram', without)}, left out"
         told = (Diagnostic(Code.NOT_EXPORTED, message, Severity.WARNING),) if without else ()
-        return _with_ids(tables.artifacts(self.name, columns), present), told
+        return _with_ids(tables.artifacts(self.name, columns), present, present), told
 
     def modified(self, table: pd.DataFrame, overview: Overview) -> dict[str, str]:
         kind = ["tomo_type", "voxel_size"]
@@ -280,7 +281,7 @@ class Annotations(PortalType):
             **_places(row["s3Path"] for row in rows),
             **self._own_columns(rows, [_name_of(a, reading.names) for a in annotations]),
         }
-        table = _with_ids(tables.artifacts(self.name, columns), rows)
+        table = _with_ids(tables.artifacts(self.name, columns), rows, annotations)
         known = annotation_fields()
         table = _with_fields(table, annotations, "annotation", known, [f for f in fields if f in known])
         if "annotation_file_id" in fields:
@@ -308,7 +309,7 @@ class Annotations(PortalType):
 
     def _selection(self, fields: Collection[str], exact: Iterable[str]) -> dict[str, Selection]:
         known = annotation_fields()
-        wanted = {"id", "runId", "objectId", "objectName", *exact}
+        wanted = {"id", "runId", "depositionId", "objectId", "objectName", *exact}
         wanted |= {known[name].graphql_name for name in fields if name in known}
         annotation: dict[str, Selection] = {name: {} for name in sorted(wanted)}
         if "author" in fields and "authors" not in fields:
@@ -398,9 +399,13 @@ def _name_of(annotation: Row, names: Mapping[str, str]) -> str:
     return names.get(annotation["objectId"]) or object_name(annotation["objectName"], annotation["objectId"])
 
 
-def _with_ids(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
-    """With the number that rows are in portal-id order by."""
-    return table.assign(portal_id=pd.Series([row["id"] for row in rows], dtype="int64"))
+def _with_ids(table: pd.DataFrame, rows: Sequence[Row], records: Sequence[Row]) -> pd.DataFrame:
+    """With the number that rows are in portal-id order by, and the deposition that their records came with."""
+    depositions = ["" if record["depositionId"] is None else str(record["depositionId"]) for record in records]
+    return table.assign(
+        portal_id=pd.Series([row["id"] for row in rows], dtype="int64"),
+        portal_deposition_id=pd.Series(depositions, dtype="str"),
+    )
 
 
 def _with_fields(

@@ -27,7 +27,9 @@ _TYPES = {
     "annotations": "Annotation",
     "annotationShapes": "AnnotationShape",
     "datasets": "Dataset",
+    "datasetAuthors": "DatasetAuthor",
     "depositions": "Deposition",
+    "depositionAuthors": "DepositionAuthor",
 }
 
 
