@@ -17,6 +17,7 @@ from croissant_recipes import api
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler.layers import Fate
 from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.render import text
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import Inventory
 from tests.portal_server import Server, serve
@@ -363,3 +364,17 @@ def test_several_sources_of_the_portal_are_one_of_all_their_datasets(tmp_path: P
     assert whole.plan is not None
     for name, table in whole.plan.content.tables.items():
         assert found.plan.content.tables[name].equals(table), name
+
+
+def test_a_plan_says_how_many_runs_hold_what_is_asked_for(tmp_path: Path, server: Server) -> None:
+    parts = {f"p{d}": {"portal": {"datasets": [d], "url": server.url}} for d in (10000, 10440)}
+    runs = {"having": [{"picks": "thyroglobulin"}, "tomograms"], "lacking": {"segmentations": "*?instance=true"}}
+    layer = {"export": [*parts], "runs": runs, "picks": "thyroglobulin", "allow_empty": True}
+    found = planned(tmp_path, server.url, layer, parts)
+    lines = text.planned([found.report], verbose=False).splitlines()
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("layer 1")]
+    assert lines[at].startswith("layer 1 (export p10000 and p10440): adds 3 runs, 12 tomograms, 3 picks, ")
+    assert lines[at + 1 : at + 3] == [
+        "  picks 'thyroglobulin' selects 3",
+        "  runs having picks 'thyroglobulin' and tomograms and lacking segmentations '*?instance=true': 3",
+    ]
