@@ -41,6 +41,10 @@ _NAMES_CONTAINER = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
 _ROUNDABOUT = re.compile(r"^local:|[^:/]//|^file:////|(?:^|/)\.{1,2}(?:/|$)")
 
 
+USER_INFO = "://[^/]*@"
+"""What a URL holds, as a regular expression, in which a user name or a password may stand."""
+
+
 def is_url(text: str) -> bool:
     """Whether a text is a URL (``file://`` too) and no plain path."""
     return re.match(URL, text) is not None

@@ -14,7 +14,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.diagnostics import joined, key_text, listing
-from croissant_recipes.location import WEB_URL, without_credentials
+from croissant_recipes.location import USER_INFO, WEB_URL, without_credentials
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.tables import Mask
 
@@ -81,7 +81,7 @@ def without_secrets(found: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Dat
             continue
         urls = table["url"]
         web = urls.str.match(WEB_URL)
-        odd = urls.str.contains("://[^/]*@", regex=True) | (web & urls.str.contains("?", regex=False))
+        odd = urls.str.contains(USER_INFO, regex=True) | (web & urls.str.contains("?", regex=False))
         if not odd.any():
             continue
         public = (
