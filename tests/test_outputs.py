@@ -31,7 +31,7 @@ from croissant_recipes.compiler.planner import Plan, Target
 from croissant_recipes.croissant import manifest, masked_names
 from croissant_recipes.croissant.masked_names import NAMES_FILE, NO_NAMES, MaskedName, MaskedNames
 from croissant_recipes.croissant.serialize import read_csv
-from croissant_recipes.language import run_masks
+from croissant_recipes.language import normal_form, run_masks
 from croissant_recipes.language.check_outputs import WITHHELD_TYPES
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
@@ -201,10 +201,22 @@ def test_nothing_in_the_public_folder_tells_what_is_hidden(challenge: Challenge)
         assert text in everything
         assert text.casefold() not in found.casefold(), text
     assert "run-001" in found
+    digest = normal_form.digest(load_recipe(recipe))
+    assert digest in everything
+    assert digest not in found, "who guesses the recipe cannot tell that it is right"
     told = json.loads(run("plan", "--format", "json", str(recipe)).stdout)["recipes"]
     assert [r["output_name"] for r in told] == ["public", "private"]
     assert not [text for text in GIVING_AWAY if text in json.dumps(told[0])]
     assert set(told[1]["hides"]["public"]["names"]) == set(TEST)
+
+
+def test_what_only_masked_runs_are_from_is_not_named(challenge: Challenge) -> None:
+    public, private = (r.plan for r in plan(challenge.recipe))
+    assert public.content.provenance.origins == private.content.provenance.origins != ()
+    challenge.source({"SECRET_a": "test"})
+    public, private = (r.plan for r in plan(challenge.recipe))
+    assert public.content.provenance.origins == ()
+    assert private.content.provenance.origins != ()
 
 
 def test_what_is_left_is_all_the_rest(challenge: Challenge) -> None:

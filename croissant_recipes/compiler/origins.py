@@ -67,6 +67,7 @@ def of_result(
     artifacts: Mapping[str, pd.DataFrame],
     *,
     in_place: bool,
+    hides: bool = False,
 ) -> Provenance:
     """The provenance of a result.
 
@@ -75,6 +76,7 @@ def of_result(
         layers: Its layers by number; a base is layer 0.
         artifacts: The rows of the result, with their lineage.
         in_place: Whether the result takes the place of its base, which then is no other Croissant.
+        hides: Whether it does not show all that the recipe makes.
     """
     used = {
         (number, position)
@@ -95,7 +97,8 @@ def of_result(
             croissant = provenance.of_croissant(part.manifest, place)
             if croissant not in entities:
                 entities.append(croissant)
-    return Provenance(tuple(entities), checked.recipe.name, normal_form.digest(checked), __version__)
+    digest = None if hides else normal_form.digest(checked)
+    return Provenance(tuple(entities), checked.recipe.name, digest, __version__)
 
 
 def _place(checked: CheckedRecipe, source: str) -> str | None:

@@ -7,7 +7,7 @@ the layers and says which files are needed, ``settle`` puts what they say into t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -160,6 +160,7 @@ class Settled:
         dataset: The recipe's dataset block, with what was filled; ``None`` where a base has the metadata.
         filled: What of it was filled.
         diagnostics: Everything found so far, check's findings included.
+        used: What the dataset block was filled from.
     """
 
     resolution: Resolution
@@ -171,6 +172,7 @@ class Settled:
     dataset: Mapping[str, Any] | None
     filled: tuple[Filled, ...]
     diagnostics: tuple[Diagnostic, ...]
+    used: Used = NOTHING_USED
 
 
 @dataclass(frozen=True)
@@ -313,6 +315,7 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors, used: Used = 
         dataset,
         filled,
         in_order(found),
+        used,
     )
 
 
@@ -335,17 +338,27 @@ def finish(settled: Settled, target: Target) -> Plan:
         root = target.project_root
         found += withholding.published_with(settled.artifacts, resolution.layers, spec, resolution.checked, root)
     rows = records.from_artifacts(artifacts, spacings)
+    # What masked runs are from would tell of them.
+    known = withholding.of_known_runs(artifacts, hidden)
+    dataset, filled = settled.dataset, settled.filled
+    if spec.hides and settled.used.records:
+        seen = origins.by_source(resolution.layers, known).values()
+        shown = tuple(r for r in settled.used.records if any(r.number in getattr(each, r.kind) for each in seen))
+        dataset, filled, problems = dataset_metadata.whole(resolution.checked, replace(settled.used, records=shown))
+        found += problems
     labelling = objects.labelling(settled.offered, recipe.objects, spec.output)
     listed = objects.complete(settled.offered, labelling.numbers())
     content = Content(
         tables=records.without_lineage(rows),
         config={**settled.config, "pickable_objects": listed},
-        dataset=settled.dataset,
-        base=target.manifest,
+        dataset=dataset,
+        base=withholding.without_provenance(target.manifest) if spec.hides else target.manifest,
         base_url=publication.base_url,
         csv_base=_csv_base(output_url, base),
         parquet=spec.output.parquet,
-        provenance=origins.of_result(resolution.checked, resolution.layers, artifacts, in_place=target.in_place),
+        provenance=origins.of_result(
+            resolution.checked, resolution.layers, known, in_place=target.in_place, hides=spec.hides
+        ),
         beside=_table_of_names(target, resolution.checked),
     )
     found += hidden.diagnostics
@@ -360,7 +373,7 @@ def finish(settled: Settled, target: Target) -> Plan:
         hidden,
         labelling=labelling,
         drawn=frozenset(hidden.names.get(name, name) for name in settled.drawn),
-        filled=settled.filled,
+        filled=filled,
     )
 
 

@@ -11,6 +11,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from croissant_recipes.compiler import merging, naming, urls
 from croissant_recipes.compiler.layers import LayerRows
 from croissant_recipes.croissant.content import Content
 from croissant_recipes.croissant.masked_names import MaskedName, MaskedNames
+from croissant_recipes.croissant.provenance import DERIVED_FROM, GENERATED_BY
 from croissant_recipes.diagnostics import Diagnostic, did_you_mean, joined, key_text
 from croissant_recipes.language import normal_form
 from croissant_recipes.language.checked import CheckedRecipe, OutputSpec
@@ -188,6 +190,25 @@ def _masked(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.Da
     telling = [c for c in table.columns if c.startswith("portal_") or c == "sha256"]
     blank = {c: table[c].where(~masked, "").astype("str") for c in telling}
     return table.assign(**{column: naming.mapped(table[column], names)}, **blank)
+
+
+def of_known_runs(artifacts: Mapping[str, pd.DataFrame], hidden: Hidden) -> Mapping[str, pd.DataFrame]:
+    """The tables of a result without the rows of masked runs."""
+    if not hidden.names:
+        return artifacts
+    owners = {a: "name" if a == "runs" else "run" for a, d in ARTIFACTS.items() if d.of_run or a == "runs"}
+    masked = set(hidden.names.values())
+    return {
+        a: tables.take(table, np.flatnonzero(~table[owners[a]].isin(masked))) if a in owners else table
+        for a, table in artifacts.items()
+    }
+
+
+def without_provenance(manifest: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The manifest of a base without what it was made from and by: that is of rows that are hidden, too."""
+    if manifest is None:
+        return None
+    return {key: value for key, value in manifest.items() if key not in (DERIVED_FROM, GENERATED_BY)}
 
 
 # What is wrong

@@ -28,13 +28,13 @@ class Provenance:
     Attributes:
         origins: Entities that it is derived from, as JSON-LD.
         recipe: Name of the recipe.
-        digest: Hex digest of the recipe's normal form.
+        digest: Hex digest of the recipe's normal form; ``None`` where it would let guesses at what is hidden be tried.
         version: Of croissant-recipes.
     """
 
     origins: tuple[Mapping[str, Any], ...]
     recipe: str
-    digest: str
+    digest: str | None
     version: str
 
     @property
@@ -45,13 +45,17 @@ class Provenance:
     @property
     def outline(self) -> dict[str, Any]:
         """What decides the form of all that a manifest says of it: of two recipes, the same."""
-        return {"origins": list(self.origins), "activity": _activity("recipe", _NOT_GIVEN, self.version)}
+        return {
+            "origins": list(self.origins),
+            "activity": _activity("recipe", self.digest and _NOT_GIVEN, self.version),
+        }
 
 
-def _activity(recipe: str, digest: str, version: str) -> dict[str, Any]:
+def _activity(recipe: str, digest: str | None, version: str) -> dict[str, Any]:
+    identifier = {"identifier": f"sha256:{digest}"} if digest else {}
     return {
         "@type": "prov:Activity",
-        "prov:used": {"@type": ["prov:Entity", "prov:Plan"], "name": recipe, "identifier": f"sha256:{digest}"},
+        "prov:used": {"@type": ["prov:Entity", "prov:Plan"], "name": recipe, **identifier},
         "prov:wasAssociatedWith": {"@type": "prov:SoftwareAgent", "name": _TOOL, "version": version},
     }
 
