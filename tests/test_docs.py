@@ -20,6 +20,7 @@ from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import build_record
 from croissant_recipes.language import recipe
 from croissant_recipes.language.rai import RAI_FIELDS
+from croissant_recipes.language.recipe_fields import keys_of
 from croissant_recipes.language.source_kinds import KINDS
 from croissant_recipes.render import adoption, as_json, findings, label_table
 from docs import error_examples, generate
@@ -154,7 +155,7 @@ def test_exit_codes_are_told_on_one_page() -> None:
 
 
 def _keys(model: Any) -> set[str]:
-    return set(model.model_fields)
+    return set(keys_of(model))
 
 
 @pytest.mark.parametrize(
