@@ -266,7 +266,7 @@ class Folder:
 def _told(result: Planned) -> str:
     report = result.report
     told = findings.diagnostics(report.findings) + as_json.reports([report])
-    return told + (text.planned(report, verbose=True) if report.has_plan else "")
+    return told + (text.planned([report], verbose=True) if report.has_plan else "")
 
 
 def _refuse(name: str) -> None:

@@ -291,7 +291,7 @@ def test_emitted_config_opens_the_croissant(lab: Path) -> None:
         (("build", "a.yaml", "--config-overlay", "x"), "--config-overlay goes with --emit-config"),
         (("plan", "a.yaml", "--refresh", "--offline"), "--refresh and --offline exclude each other"),
         (("check", "a.yaml", "--set", "voxel"), "--set voxel: write NAME=VALUE"),
-        (("init",), "give either --config or --datasets"),
+        (("init",), "give either --config, or --datasets or --depositions or both"),
         (("init", "--datasets", "ten"), "--datasets ten: dataset ids are whole numbers separated by commas"),
         (("build",), "Missing argument 'RECIPE...'"),
     ],

@@ -158,7 +158,7 @@ def test_a_recipe_nested_deeper_than_python_goes(folder: Path) -> None:
 
 
 def test_a_recipe_of_many_values_is_not_read_to_its_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_nodes, "_NODE_LIMIT", 100)
+    monkeypatch.setattr(yaml_nodes, "NODE_LIMIT", 100)
     (folder / "recipe.yaml").write_text("- x\n" * 100 + "- [")
     assert said().startswith("recipe.yaml:100:3: error[CR102]: the file holds more than 100 values")
 

@@ -538,4 +538,6 @@ def _project(resolution: Resolution, dataset: Mapping[str, Any]) -> Mapping[str,
         kept: Mapping[str, object] = (resolution.base.inventory.manifest or {}).get("copick:config", {})
         return kept
     found = resolution.layers[1].stock.parts[0].config
-    return {key: found.get(key, dataset.get(key)) for key in PROJECT_KEYS}
+    # The version of a project is none of the dataset's.
+    fallback = {key: dataset.get(key) for key in ("name", "description")}
+    return {key: found.get(key, fallback.get(key)) for key in PROJECT_KEYS}

@@ -19,6 +19,7 @@ from croissant_recipes.croissant import build_record, serialize
 from croissant_recipes.croissant.build_record import BuildRecord
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.manifest import named_others, with_others
+from croissant_recipes.croissant.provenance import GENERATED_BY
 from croissant_recipes.croissant.reader import parse_croissant
 from croissant_recipes.croissant.row_record import ROWS_FILE, WrittenRows
 from croissant_recipes.croissant.sifting import without_strays
@@ -191,7 +192,8 @@ def drift(existing: Existing, place: str, record_sets: Collection[str] = tuple(R
             drifted[name] = found
     return Drift(
         drifted,
-        _differing(build_record.metadata_of(existing.manifest), record.metadata),
+        # What made a Croissant is for whoever makes it to say.
+        tuple(k for k in _differing(build_record.metadata_of(existing.manifest), record.metadata) if k != GENERATED_BY),
         _differing(build_record.config_of(existing.manifest), record.config),
         _differing(build_record.objects_of(existing.manifest), record.objects),
         _differing(named_others(existing.manifest), record.others),

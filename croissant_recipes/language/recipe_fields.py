@@ -235,7 +235,9 @@ def gives_levels(value: object) -> bool:
     a mapping below it."""
     if not isinstance(value, Mapping):
         return isinstance(value, Levels)
-    return bool(value) and value.keys() <= set(LEVELS) and not any(isinstance(v, Mapping) for v in value.values())
+    return (
+        bool(value) and value.keys() <= set(LEVELS) and not any(isinstance(v, Mapping | Levels) for v in value.values())
+    )
 
 
 def _count_form(value: object) -> str:
