@@ -18,7 +18,7 @@ import pytest
 from croissants import CONFIG, DATASET, Rows, files_of, manifest_of, write_croissant
 
 from croissant_recipes.codes import Code
-from croissant_recipes.croissant.manifest import standard_split_url
+from croissant_recipes.croissant.manifest import named_others, standard_split_url
 from croissant_recipes.diagnostics import DiagnosticError
 from croissant_recipes.language.rai import RAI_FIELDS
 from croissant_recipes.schema import RECORD_SETS
@@ -394,3 +394,9 @@ def test_every_key_of_the_rai_vocabulary_arrives() -> None:
     values = {"text": "t", "texts": ["t", "u"], "dates": ["2024-01-01"]}
     told = document(dataset={**DATASET, "rai": {key: values[form] for key, form in RAI_FIELDS.items()}})
     assert len([key for key in told if key.startswith("rai:")]) == len(RAI_FIELDS)
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, ["b"], 7, None])
+def test_an_entry_of_others_may_be_named_by_anything(odd: object) -> None:
+    manifest = {"distribution": [{"@id": odd, "name": "theirs"}], "recordSet": []}
+    assert len(named_others(manifest)) == 1

@@ -283,7 +283,7 @@ def read_elsewhere(document: Mapping[str, Any], folder: Location) -> tuple[dict[
 
 
 def _is_ours(entry: Any) -> bool:
-    return isinstance(entry, Mapping) and entry.get("@id") in _OURS
+    return isinstance(entry, Mapping) and str(entry.get("@id")) in _OURS
 
 
 def _name(entry: Any) -> str:

@@ -283,7 +283,7 @@ def _entries(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any
 
 def _ids(document: Mapping[str, Any], key: str) -> Iterator[str]:
     known = {r.id for r in RECORD_SETS.values()}
-    return (e["@id"] for e in _entries(document, key) if e.get("@id") in known)
+    return (e["@id"] for e in _entries(document, key) if str(e.get("@id")) in known)
 
 
 def _file_object(document: Mapping[str, Any], record_set: RecordSet) -> Mapping[str, Any]:
