@@ -102,7 +102,8 @@ def test_an_interruption_at_any_time(folder: Path, after: float) -> None:
     """Of a build that would go on for long, as it waits for a pipe of the system's that nobody writes into."""
     root = str(Path(__file__).resolve().parent.parent)
     program = (
-        "import sys, time; sys.argv[0] = 'x'\n"
+        # What runs the tests in the background may ignore interruptions, and so would what it starts.
+        "import signal, sys, time; sys.argv[0] = 'x'; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from croissant_recipes import intake\n"
         "from croissant_recipes.sources import project_config\n"
         "project_config.intake = type('I', (), {**vars(intake), 'parse_json': lambda d: time.sleep(60)})\n"
