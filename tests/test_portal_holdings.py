@@ -23,6 +23,7 @@ from croissant_recipes.sources.base import Means
 from croissant_recipes.sources.portal.datasets import PortalSource
 from croissant_recipes.work import Workers
 from tests.portal_server import Server, serve
+from tests.portal_server.faults import Mangle
 from tests.portal_tables import Tables, generate
 
 GENERATED = generate(runs=3)
@@ -252,6 +253,15 @@ def test_depositions_that_are_not_there_or_have_nothing_are_errors_with_their_pl
         assert diagnostic.hint
         assert diagnostic.span is not None
         assert text[diagnostic.span.line - 1][diagnostic.span.column - 1 :] == str(wanted)
+
+
+def test_answers_about_other_depositions_say_nothing_of_those_asked_for(tmp_path: Path) -> None:
+    def rename(body: bytes) -> bytes:
+        return body.replace(f'{{"id":{SCATTERED}}}'.encode(), b'{"id":1}')
+
+    with serve(TABLES, faults=lambda _, query: Mangle(rename) if "Aggregate" in query else None) as server:
+        (found,) = refused(write(tmp_path, server.url, {"depositions": [SCATTERED]}))
+    assert found.code is Code.DEPOSITION_EMPTY
 
 
 def test_a_dataset_that_is_not_there_is_an_error_with_its_place(server: Server, tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def find(
         by = group["groupBy"]
         spacing = by.get("tomogramVoxelSpacing", by)
         if by["deposition"] is not None and spacing is not None and spacing["run"] is not None:
-            found[by["deposition"]["id"]].add(spacing["run"]["dataset"]["id"])
+            # A server that answers with other depositions than it was asked for has said nothing of these.
+            found.get(by["deposition"]["id"], set()).add(spacing["run"]["dataset"]["id"])
     problems = [
         _no_deposition(subject, spec, i, endpoint.url) if deposition not in known else _empty(subject, spec, i)
         for i, deposition in enumerate(spec.depositions)
