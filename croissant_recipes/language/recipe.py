@@ -416,7 +416,7 @@ class RandomSplit(Model):
     ratios: Annotated[FrozenMap[Annotated[Number, Field(ge=0)]], AfterValidator(_ratios)] | None = Field(
         None, description="The share of runs by split; together 1."
     )
-    folds: Annotated[StrictInt, Field(ge=2)] | None = Field(
+    folds: Annotated[StrictInt, Field(ge=2, le=1000)] | None = Field(
         None,
         validate_default=True,
         description="Instead of ratios: this many splits, fold-1, fold-2 and so on, with equal shares.",
