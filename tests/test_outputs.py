@@ -390,12 +390,13 @@ def test_a_lost_table_is_no_reason_to_name_runs_anew(challenge: Challenge) -> No
         ("", "its first line is not output,run,name"),
         ("run,name\na,b\n", "its first line is not output,run,name"),
         ("output,run,name\npublic,a\n", "line 2 does not have an output, a run and a name"),
+        ("output,run,name\npublic,\xe9,x\n", "it is not UTF-8, in line 2"),
         ("output,run,name\npublic,a,x\npublic,b,x\n", "'x' is the name of 'a' and of 'b' in public"),
     ],
 )
 def test_a_table_of_names_is_one_or_an_error(table: str, problem: str) -> None:
     with pytest.raises(ValueError, match=re.escape(problem)):
-        masked_names.parse(table.encode())
+        masked_names.parse(table.encode("latin-1"))
 
 
 def test_names_come_back_as_they_were() -> None:

@@ -67,7 +67,12 @@ def parse(data: bytes) -> MaskedNames:
     Raises:
         ValueError: If it is no such table.
     """
-    rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"it is not UTF-8, in line {line}") from None
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     if not rows or tuple(rows[0]) != _HEADER:
         raise ValueError(f"its first line is not {','.join(_HEADER)}")
     for number, row in enumerate(rows[1:], start=2):
