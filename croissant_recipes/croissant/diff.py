@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from croissant_recipes import tables
+from croissant_recipes.croissant import renames
 from croissant_recipes.croissant.manifest import named_others
+from croissant_recipes.croissant.renames import WAYS, Renames, Sides, Way
+from croissant_recipes.differences import differing
 from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.tables import Mask, Positions
 
 Row = dict[str, Any]
 
@@ -25,13 +30,53 @@ class ChangedRow:
 
 
 @dataclass(frozen=True)
+class RenamedRow:
+    """A row that has another key.
+
+    Attributes:
+        before, key: Its key before and after.
+        fields: The other columns that differ, with both values.
+        way: What tells that it is the same one.
+    """
+
+    before: Row
+    key: Row
+    fields: Mapping[str, tuple[Any, Any]]
+    way: Way
+
+
+@dataclass(frozen=True)
+class ChangedObject:
+    """A pickable object that differs, before and after; ``None`` where there is none."""
+
+    name: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+    @property
+    def kind(self) -> str:
+        """``added``, ``removed`` or ``changed``."""
+        return "added" if self.before is None else "removed" if self.after is None else "changed"
+
+    @property
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        """What differs of one that stays, with both values."""
+        if self.before is None or self.after is None:
+            return {}
+        return {k: (self.before.get(k), self.after.get(k)) for k in differing(self.before, self.after)}
+
+
+@dataclass(frozen=True)
 class TableChanges:
     """Changes of one record set.
 
     Attributes:
         record_set: Its name.
-        added, removed: Rows, sorted by key.
+        added, removed: Rows, sorted by key, without those that are renamed.
         before, after: Rows that changed, sorted by key, the n-th of one and the n-th of the other having one key.
+        renamed_before, renamed_after: Rows whose key changed, sorted by the key after; the n-th of one and the n-th of
+            the other are one row. Its other columns may differ too.
+        ways: What tells so of each, as positions in ``WAYS``.
         unchanged: How many rows stay.
     """
 
@@ -40,10 +85,13 @@ class TableChanges:
     removed: pd.DataFrame
     before: pd.DataFrame
     after: pd.DataFrame
+    renamed_before: pd.DataFrame
+    renamed_after: pd.DataFrame
+    ways: npt.NDArray[np.int8]
     unchanged: int
 
     def __bool__(self) -> bool:
-        return bool(len(self.added) or len(self.after) or len(self.removed))
+        return bool(len(self.added) or len(self.after) or len(self.removed) or len(self.renamed_after))
 
     def changed(self, limit: int | None = None) -> Iterator[ChangedRow]:
         """The changed rows, or the first few of them."""
@@ -51,6 +99,14 @@ class TableChanges:
         for old, new in zip(rows(self.before, limit), rows(self.after, limit), strict=True):
             fields = {c: (old[c], new[c]) for c in new if old[c] != new[c]}
             yield ChangedRow({c: new[c] for c in key}, fields)
+
+    def renamed(self, limit: int | None = None) -> Iterator[RenamedRow]:
+        """The renamed rows, or the first few of them."""
+        key = RECORD_SETS[self.record_set].key
+        pairs = zip(rows(self.renamed_before, limit), rows(self.renamed_after, limit), self.ways[:limit], strict=True)
+        for old, new, way in pairs:
+            fields = {c: (old[c], new[c]) for c in new if c not in key and old[c] != new[c]}
+            yield RenamedRow({c: old[c] for c in key}, {c: new[c] for c in key}, fields, WAYS[way])
 
 
 @dataclass(frozen=True)
@@ -62,13 +118,16 @@ class Changes:
         tables: By record set, all of them.
         metadata: Top-level keys of the manifest that differ, with both values. Those of ``copick:config`` are named
             ``copick:config KEY``.
-        objects: Pickable objects that differ by name, with both values (``None`` where there is none).
+        objects: Pickable objects that differ, sorted by name.
+        split_moves: ``run`` (as it is called after), and the split ``before`` and ``after`` (``""`` for none) of every
+            run that stays and is in another one, sorted by run.
     """
 
     exists: bool
     tables: Mapping[str, TableChanges]
     metadata: Mapping[str, tuple[Any, Any]]
-    objects: Mapping[str, tuple[Any, Any]]
+    objects: tuple[ChangedObject, ...]
+    split_moves: pd.DataFrame
 
     def __bool__(self) -> bool:
         return not self.exists or any(self.tables.values()) or bool(self.metadata or self.objects)
@@ -82,42 +141,78 @@ def compare(
 ) -> Changes:
     """Compare an existing Croissant, or none, with a planned one."""
     before, after = _metadata(old_manifest or {}), _metadata(new_manifest)
+    changes = compare_tables(old or {name: tables.records(name) for name in RECORD_SETS}, new)
     return Changes(
         exists=old is not None,
-        tables={
-            name: compare_tables(name, old[name] if old else tables.records(name), new[name]) for name in RECORD_SETS
-        },
+        tables=changes,
         metadata={
             key: (before.get(key), after.get(key))
             for key in sorted({*before, *after})
             if before.get(key) != after.get(key)
         },
         objects=_objects((old_manifest or {}).get("copick:config"), new_manifest.get("copick:config")),
+        split_moves=_split_moves(changes["runs"]),
     )
 
 
-def compare_tables(record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> TableChanges:
-    """Compare two record tables by key. Of rows of one key in the old table, the first counts."""
-    key = RECORD_SETS[record_set].key
-    if not len(old):
-        return TableChanges(record_set, tables.sort_by(new, key), removed=old, before=old, after=new[:0], unchanged=0)
-    if old.equals(new):
-        nothing = new[:0]
-        return TableChanges(record_set, nothing, nothing, nothing, nothing, unchanged=len(new))
-    unique = old[tables.first_of_each(old, key)]
-    at = tables.match(unique, new, key)
-    differs = np.zeros(len(at.old), dtype=np.bool_)
-    for column in RECORD_SETS[record_set].columns:
-        if column not in key:
-            differs |= tables.differs(unique[column].take(at.old), new[column].take(at.new))
-    return TableChanges(
-        record_set,
-        added=tables.take(new, at.only_new),
-        removed=tables.take(unique, at.only_old),
-        before=tables.take(unique, at.old[differs]),
-        after=tables.take(new, at.new[differs]),
-        unchanged=int(len(differs) - differs.sum()),
+def compare_tables(old: Mapping[str, pd.DataFrame], new: Mapping[str, pd.DataFrame]) -> dict[str, TableChanges]:
+    """Compare the record tables of two Croissants by key. Of rows of one key in an old table, the first counts."""
+    met = {name: _Met.of(name, old[name], new[name]) for name in RECORD_SETS}
+    renamed = renames.find({name: rows.sides for name, rows in met.items()})
+    return {name: rows.changes(name, renamed[name]) for name, rows in met.items()}
+
+
+@dataclass(frozen=True)
+class _Met:
+    """One record set before and after. ``old``, ``new``: positions of the rows of keys that both have, of which
+    ``differs`` says where they differ; ``unchanged``: how many do not."""
+
+    sides: Sides
+    old: Positions
+    new: Positions
+    differs: Mask
+    unchanged: int
+
+    @classmethod
+    def of(cls, record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> _Met:
+        key, none, nothing = RECORD_SETS[record_set].key, np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.bool_)
+        if not len(old):
+            (codes,) = tables.key_codes([new], key)
+            return cls(Sides(old, new, none, np.argsort(codes, kind="stable")), none, none, nothing, 0)
+        if old.equals(new):
+            return cls(Sides(old, new, none, none), none, none, nothing, len(new))
+        unique = old[tables.first_of_each(old, key)]
+        at = tables.match(unique, new, key)
+        differs = np.zeros(len(at.old), dtype=np.bool_)
+        for column in RECORD_SETS[record_set].columns:
+            if column not in key:
+                differs |= tables.differs(unique[column].take(at.old), new[column].take(at.new))
+        same = int(len(differs) - differs.sum())
+        return cls(Sides(unique, new, at.only_old, at.only_new), at.old, at.new, differs, same)
+
+    def changes(self, record_set: str, renamed: Renames) -> TableChanges:
+        sides = self.sides
+        return TableChanges(
+            record_set,
+            added=tables.take(sides.new, sides.only_new[~np.isin(sides.only_new, renamed.new)]),
+            removed=tables.take(sides.old, sides.only_old[~np.isin(sides.only_old, renamed.old)]),
+            before=tables.take(sides.old, self.old[self.differs]),
+            after=tables.take(sides.new, self.new[self.differs]),
+            renamed_before=tables.take(sides.old, renamed.old),
+            renamed_after=tables.take(sides.new, renamed.new),
+            ways=renamed.ways,
+            unchanged=self.unchanged,
+        )
+
+
+def _split_moves(runs: TableChanges) -> pd.DataFrame:
+    pairs = ((runs.before, runs.after), (runs.renamed_before, runs.renamed_after))
+    stayed = pd.concat(
+        [pd.DataFrame({"run": new["name"], "before": old["split"], "after": new["split"]}) for old, new in pairs],
+        ignore_index=True,
     )
+    moved = stayed[tables.differs(stayed["before"], stayed["after"])]
+    return tables.sort_by(moved, ["run"])
 
 
 def rows(table: pd.DataFrame, limit: int | None = None) -> list[Row]:
@@ -135,10 +230,11 @@ def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return own | project | named_others(manifest)
 
 
-def _objects(before: object, after: object) -> dict[str, tuple[Any, Any]]:
+def _objects(before: object, after: object) -> tuple[ChangedObject, ...]:
     def by_name(config: object) -> dict[str, Any]:
         entries = config.get("pickable_objects", []) if isinstance(config, Mapping) else []
         return {str(o.get("name")): o for o in entries}
 
     old, new = by_name(before), by_name(after)
-    return {n: (old.get(n), new.get(n)) for n in sorted({*old, *new}) if old.get(n) != new.get(n)}
+    pairs = (ChangedObject(n, old.get(n), new.get(n)) for n in sorted({*old, *new}))
+    return tuple(o for o in pairs if o.before != o.after)

@@ -113,11 +113,29 @@ def _changes(changes: Changes) -> dict[str, Any]:
                     for c in table.changed()
                 ],
                 "removed": diff.rows(table.removed),
+                "renamed": [
+                    {
+                        "kind": "renamed",
+                        "before": r.before,
+                        "key": r.key,
+                        "fields": {k: _pair(old, new) for k, (old, new) in r.fields.items()},
+                        "by": r.way.value,
+                    }
+                    for r in table.renamed()
+                ],
                 "unchanged": table.unchanged,
             }
             for name, table in changes.tables.items()
         },
-        "objects": {name: _pair(old, new) for name, (old, new) in changes.objects.items()},
+        "objects": {
+            o.name: {
+                "kind": o.kind,
+                **_pair(o.before, o.after),
+                "fields": {k: _pair(old, new) for k, (old, new) in o.fields.items()},
+            }
+            for o in changes.objects
+        },
+        "split_moves": diff.rows(changes.split_moves),
         "metadata": {key: _pair(old, new) for key, (old, new) in changes.metadata.items()},
     }
 

@@ -10,7 +10,7 @@ from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.diagnostics import Paint, joined, key_text, plain
-from croissant_recipes.differences import change, differing
+from croissant_recipes.differences import change
 from croissant_recipes.render import share_table
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
@@ -18,6 +18,7 @@ from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.shown import printable, shown
 
 _ROWS_SHOWN = 10
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -> str:
@@ -152,13 +153,13 @@ def _changes(report: Report, changes: Changes, *, verbose: bool) -> Iterator[str
     yield "Changes:" if changes.exists else "A new Croissant:"
     for name, table in changes.tables.items():
         if table:
-            yield f"  {name}: {table_summary(table) if changes.exists else f'{len(table.added):,}'}"
+            moves = len(changes.split_moves) if name == "runs" else 0
+            yield f"  {name}: {table_summary(table, moves) if changes.exists else f'{len(table.added):,}'}"
             if changes.exists or verbose:
                 yield from _rows(name, table, verbose=verbose)
-    for name, (old, new) in changes.objects.items():
-        sign = "+" if old is None else "-" if new is None else "~"
-        fields = [f"{k} {change(old.get(k), new.get(k))}" for k in differing(old, new)] if sign == "~" else []
-        yield f"  {sign} object {name}" + (f": {'; '.join(fields)}" if fields else "")
+    for found in changes.objects:
+        fields = [f"{k} {change(old, new)}" for k, (old, new) in found.fields.items()]
+        yield f"  {_SIGNS[found.kind]} object {found.name}" + (f": {'; '.join(fields)}" if fields else "")
     if changes.exists:
         for key, (old, new) in changes.metadata.items():
             yield f"  ~ {key}: {change(old, new)}"
@@ -180,9 +181,12 @@ def _answers(report: Report) -> str:
     return f" by the portal's answers of {asked:%Y-%m-%d %H:%M} UTC (--refresh asks anew)"
 
 
-def table_summary(table: TableChanges) -> str:
-    """``+2 ~1 -0, 14 unchanged``."""
-    return f"+{len(table.added):,} ~{len(table.after):,} -{len(table.removed):,}, {table.unchanged:,} unchanged"
+def table_summary(table: TableChanges, moves: int = 0) -> str:
+    """``+2 ~1 -0, 48 renamed, 1 split move, 14 unchanged``."""
+    parts = [f"+{len(table.added):,} ~{len(table.after):,} -{len(table.removed):,}"]
+    parts += [f"{len(table.renamed_after):,} renamed"] if len(table.renamed_after) else []
+    parts += [count(moves, "split move")] if moves else []
+    return ", ".join([*parts, f"{table.unchanged:,} unchanged"])
 
 
 def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
@@ -198,6 +202,20 @@ def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
         yield f"    ~ {key_text(changed.key.values())}: {fields}"
     if limit is not None and len(table.after) > limit:
         yield f"    ~ and {count(len(table.after) - limit, 'more row')}"
+    yield from _renamed(table, limit)
+
+
+def _renamed(table: TableChanges, limit: int | None) -> Iterator[str]:
+    """Rows under another key, in a section of their own."""
+    if not len(table.renamed_after):
+        return
+    yield "    renamed:"
+    for row in table.renamed(limit):
+        fields = "; ".join(f"{c} {change(old, new)}" for c, (old, new) in row.fields.items())
+        keys = f"{key_text(row.before.values())} -> {key_text(row.key.values())}"
+        yield f"      ~ {keys} (by {row.way.value})" + (f": {fields}" if fields else "")
+    if limit is not None and len(table.renamed_after) > limit:
+        yield f"      ~ and {count(len(table.renamed_after) - limit, 'more row')}"
 
 
 def built(report: Report) -> str:
