@@ -17,6 +17,7 @@ from recipes_gen import Case, random_case
 from yaml import BaseLoader, load
 
 from croissant_recipes import api, load_recipe
+from croissant_recipes.codes import Code
 from croissant_recipes.language import fragments, normal_form, yaml_nodes
 from croissant_recipes.language.recipe import FRAGMENT_KEYS, fragment_json_schema, json_schema
 from croissant_recipes.language.recipe_edits import Edits, edited
@@ -209,6 +210,26 @@ def test_the_rename_of_all_layers_comes_after_that_of_each(tmp_path: Path) -> No
     }  # fmt: skip
     assert {row[3] for row in rows(found, "picks")} == {"particle", "ribosome"}
     assert {o["name"] for o in found.content.config["pickable_objects"]} == {"particle", "ribosome"}  # type: ignore[attr-defined]
+
+
+def test_a_rename_of_all_layers_that_none_has_the_name_of_is_told(tmp_path: Path) -> None:
+    """In what recipes share only where it may be misspelt, as each has other names."""
+    fragment = "rename: {sessions: {tm-11: x, elsewhere: y}, users: {b: z}}\n"
+    own = "rename: {users: {nobody: x}, objects: {ribosom*: x}}\n"
+    layers = "layers:\n  - {export: lab}\n  - {append: other, others: include%s}\n"
+    for allowed in ("", ", allow_empty: true"):
+        checked = load_recipe(
+            write(tmp_path, {"names.yaml": fragment}, own + layers % allowed, ["data.yaml", "names.yaml"])
+        )
+        picks, other = (artifacts("picks", ("TS", user, "tm-1", "vlp")) for user in ("a", "b"))
+        found = plan(checked, inventory(picks=picks, objects=[obj("vlp")]), inventory(picks=other))
+        told = [d for d in found.diagnostics if d.code is Code.RENAME_UNKNOWN]
+        assert not any(d.is_error for d in told)
+        assert [(d.message, d.hint) for d in told] == ([] if allowed else [
+            ("'tm-11' names no session in any layer", "did you mean 'tm-1'?"),
+            ("'nobody' names no user in any layer", "there are 'a' and 'b'"),
+            ("'ribosom*' names no object in any layer", "there are 'vlp'"),
+        ])  # fmt: skip
 
 
 def test_an_absolute_path_leads_anywhere_and_relative_ones_stay_there(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ class LayerRows:
         held_runs: How many runs have what ``having`` and ``lacking`` ask for; ``None`` where they ask nothing.
         run_names: New run names by old, where they differ.
         object_names: New names of objects by old, of all that the source has, where a rename decides them.
+        unmet: Entries of the recipe's own ``rename`` that name nothing here, each with the names that there are.
         runs_amiss: Whether a selector of ``runs`` matched nothing, which has been reported.
         diagnostics: What is wrong.
     """
@@ -111,6 +112,7 @@ class LayerRows:
     held_runs: int | None = None
     run_names: Mapping[str, str] = field(default_factory=dict)
     object_names: Mapping[str, str] = field(default_factory=dict)
+    unmet: Mapping[tuple[str, NewName], frozenset[str]] = field(default_factory=dict)
     runs_amiss: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -152,6 +154,7 @@ def apply(spec: LayerSpec, inventories: Sequence[Inventory]) -> LayerRows:
         held_runs=worker.held_runs,
         run_names=worker.run_names,
         object_names=worker.object_names,
+        unmet=worker.unmet,
         runs_amiss=worker.runs_amiss,
         diagnostics=tuple(worker.found),
     )
@@ -169,6 +172,7 @@ class _Layer:
         self.held_runs: int | None = None
         self.run_names: dict[str, str] = {}
         self.object_names: Mapping[str, str] = {}
+        self.unmet: dict[tuple[str, NewName], frozenset[str]] = {}
         self.made: dict[tuple[str, str], pd.Series] = {}
         """What templates make of a column of an artifact type."""
         self.runs_amiss = False
@@ -459,11 +463,13 @@ class _Layer:
         for at, name in enumerate(given):
             if rows[at] or not name.shared:
                 self.renames.append(RenameReport(kind, name.old, name.new, rows[at]))
-            if at not in done.applied and not name.shared:
+            if at not in done.applied and not (self.spec.allow_empty or (self.runs_amiss and not there)):
                 self._not_there(kind, name, there)
 
     def _not_there(self, kind: str, name: NewName, there: set[str]) -> None:
-        if self.spec.allow_empty or (self.runs_amiss and not there):
+        if name.shared:
+            # Another layer may have it.
+            self.unmet[kind, name] = frozenset(there)
             return
         what, template = RENAME_MAPS[kind], self._templates().get(kind)
         if template is None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from croissant_recipes.codes import Code
-from croissant_recipes.diagnostics import Diagnostic, Span
+from croissant_recipes.diagnostics import Diagnostic, Severity, Span, did_you_mean, nearest
 from croissant_recipes.language.checked import NewName
 from croissant_recipes.language.matching import match_texts
 from croissant_recipes.language.templates import Template
-from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.schema import ARTIFACTS, RENAME_MAPS
 
 _COLUMNS = {"run": "run", "user": "user_id", "session": "session_id", "voxel_size": "voxel_size"}
 """The columns of fields that templates of every source take; that of ``object`` depends on the type."""
@@ -112,6 +112,27 @@ def _conflict(name: str, one: NewName, other: NewName) -> Diagnostic:
     message = f"{name!r} is {first.new!r} by {first.old!r} and {second.new!r} by {second.old!r}"
     hint = f"a name comes before patterns: give {name!r} an entry of its own, or let one of the patterns leave it out"
     return Diagnostic(Code.RENAME_PATTERN, message, hint=hint, span=second.span)
+
+
+def met_nowhere(unmet: Sequence[Mapping[tuple[str, NewName], Collection[str]]], recipe: str) -> Iterator[Diagnostic]:
+    """What to say of entries of a recipe's own ``rename`` that no layer has the name of: they may be misspelt. What
+    recipes share in a fragment fits each of them in part, so there a name has to be near.
+
+    Args:
+        unmet: ``LayerRows.unmet`` of each layer.
+        recipe: The recipe's file.
+    """
+    for kind, entry in unmet[0] if unmet else ():
+        if all((kind, entry) in of_layer for of_layer in unmet):
+            there = {name for of_layer in unmet for name in of_layer[kind, entry]}
+            if entry.span.file == recipe or nearest(entry.old, there):
+                yield Diagnostic(
+                    Code.RENAME_UNKNOWN,
+                    f"{entry.old!r} names no {RENAME_MAPS[kind]} in any layer",
+                    severity=Severity.WARNING,
+                    span=entry.span,
+                    hint=did_you_mean(entry.old, there),
+                )
 
 
 def renamed(table: pd.DataFrame, artifact: str, column: str, new: pd.Series) -> pd.DataFrame:

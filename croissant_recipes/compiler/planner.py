@@ -22,6 +22,7 @@ from croissant_recipes.compiler import (
     labels,
     layers,
     merging,
+    naming,
     objects,
     origins,
     placing,
@@ -244,11 +245,13 @@ def resolve(checked: CheckedRecipe, inventories: Sequence[Sequence[Inventory]], 
     applied += [layers.apply(spec, found) for spec, found in zip(checked.layers, inventories, strict=True)]
     by_number = {layer.spec.number: layer for layer in applied}
     merged = merging.merge(applied)
-    found = in_order(d for layer in applied for d in layer.diagnostics)
+    found = [d for layer in applied for d in layer.diagnostics]
+    unmet = [layer.unmet for layer in applied if layer.spec.number]
+    found += naming.met_nowhere(unmet, checked.document.file)
     expect = checked.recipe.expect
     points = _placed([data_checks.picks_to_read(expect, merged.tables)], by_number)
     arrays = _placed(data_checks.arrays_to_read(expect, merged.tables), by_number)
-    return Resolution(checked, base, by_number, merged, _files(merged, by_number), found, points, arrays)
+    return Resolution(checked, base, by_number, merged, _files(merged, by_number), in_order(found), points, arrays)
 
 
 def _placed(parts: Iterable[pd.DataFrame], by_number: Mapping[int, LayerRows]) -> Files:
