@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from croissant_recipes.codes import Code, ExitCode
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, as_yaml, errors, exit_code, in_order
+from croissant_recipes.diagnostics import (
+    Diagnostic,
+    DiagnosticError,
+    Severity,
+    as_yaml,
+    did_you_mean,
+    errors,
+    exit_code,
+    in_order,
+)
 from croissant_recipes.language import checks, recipe, recipe_fields
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location
@@ -298,6 +307,12 @@ def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
     return exit_code(d for result in results for d in result.diagnostics)
 
 
+def change_exit_code(results: Sequence[Planned]) -> ExitCode:
+    """The exit code for all results together where what would change, or breaks somebody, is to have one."""
+    changed = (p.exit_code for p in (r.prepared for r in results if r.ok) if p is not None)
+    return ExitCode.first([results_exit_code(results), *changed])
+
+
 def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool) -> tuple[Planned, ...]:
     # The compiler needs pandas, copick and mlcroissant; `check` must not wait for them.
     checked = check(*recipes, params=options.params)
@@ -329,9 +344,28 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
         outcomes = planning.make_plans(loaded, options, workers, progress)
     paths = [c.path for c in checked if c.recipe for _ in c.recipe.outputs]
     previews = [_preview(path, outcome, options) for path, outcome in zip(paths, outcomes, strict=True)]
+    previews = _with_unused_words(previews, options)
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
     return _write_all(previews, outcomes, options)
+
+
+def _with_unused_words(previews: Sequence[Planned], options: Options) -> list[Planned]:
+    """Tells of words of ``--allow`` that allow nothing of any result: with the first of them, as they are no one's."""
+    prepared = [p.prepared for p in previews if p.prepared is not None]
+    unused = sorted(word for word in options.allow if not any(p.uses(word) for p in prepared))
+    if not unused or len(prepared) < len(previews):
+        return [*previews]
+    words = {risk.word for p in prepared for risk in p.review.risks if not risk.allowed}
+    found = []
+    for word in unused:
+        hint = did_you_mean(word, words, what="what is to be allowed is") or "leave it out: nothing is to be allowed"
+        message = f"--allow {word} allows nothing of this change"
+        found.append(Diagnostic(Code.ALLOWED_NOTHING, message, Severity.WARNING, hint))
+    first, *others = previews
+    assert first.prepared is not None
+    told = in_order([*first.diagnostics, *found])
+    return [replace(first, diagnostics=told, prepared=replace(first.prepared, diagnostics=told)), *others]
 
 
 def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from croissant_recipes import __version__, planning, stores
-from croissant_recipes.codes import Code
+from croissant_recipes.allowing import covers
+from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.compiler import drawing, expectations, giveaways, labels_there, withholding
-from croissant_recipes.compiler.labels import Comparison
+from croissant_recipes.compiler.labels import Comparison, word_of
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
-from croissant_recipes.croissant import build_record, diff, drift, drift_notes
+from croissant_recipes.croissant import build_record, drift, drift_notes
 from croissant_recipes.croissant.build_record import RECORD_FILE, Origin
 from croissant_recipes.croissant.content import METADATA, Content
 from croissant_recipes.croissant.diff import Changes
@@ -23,6 +24,9 @@ from croissant_recipes.croissant.row_record import ROWS_FILE
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, Span, errors, in_order, listing
 from croissant_recipes.language import normal_form
 from croissant_recipes.options import Options
+from croissant_recipes.review import version_notes
+from croissant_recipes.review.reviewing import Review, review
+from croissant_recipes.review.side import Side
 from croissant_recipes.stores import Output
 
 _PATIENCE = 30.0
@@ -42,7 +46,7 @@ class Prepared:
         content: What would be written, as values: the plan's, and what others changed if that is kept.
         files: Bytes by name, the build record included.
         stale: Files of an earlier build that would be removed.
-        changes: What differs.
+        review: How it differs from what is there, and what that means.
         diagnostics: Everything found. With an error among them nothing is written.
         undecided: What is there, and what others changed in it that nobody decided about; ``None`` where they did not.
         labels: The labels of the result beside those that are there, ``None`` where it did not come to that.
@@ -54,11 +58,25 @@ class Prepared:
     content: Content
     files: Mapping[str, bytes]
     stale: tuple[str, ...]
-    changes: Changes
+    review: Review
     diagnostics: tuple[Diagnostic, ...]
     undecided: tuple[Existing, Drift] | None = None
     labels: Comparison | None = None
     moves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> Changes:
+        return self.review.changes
+
+    def uses(self, allowed: str) -> bool:
+        """Whether a word of ``--allow`` allows something of it."""
+        moves = self.labels.unasked if self.labels else ()
+        return self.review.uses(allowed) or any(covers(allowed, word_of(m)) for m in moves)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a caller ends with who asked for what would change."""
+        return self.review.exit_code(writes=bool(self.touched))
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -172,7 +190,7 @@ def _prepare(
     try:
         files = content.files()
     except DiagnosticError as error:
-        nothing = diff.compare(None, content.tables, None, {})
+        nothing = review(None, Side(content.tables, {}))
         # What is refused is what the recipe says, or what it starts from.
         key = "base" if plan.checked.recipe.base is not None else "dataset"
         span = plan.checked.document.key_span(key)
@@ -187,20 +205,22 @@ def _prepare(
         span = plan.checked.document.key_span("splits", "random")
         diagnostics.append(drawing.moves_diagnostic(moves, output.place, span))
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
-    changes = diff.compare(
-        there_now.tables if there_now else None,
-        content.tables,
-        there_now.manifest if there_now else None,
-        json.loads(files[METADATA]),
+    origin = _origin(plan, output)
+    reviewed = review(
+        Side.of_existing(there_now) if there_now else None,
+        Side.of_plan(plan, content.tables, json.loads(files[METADATA]), origin),
+        options.allow,
     )
+    if not any(errors(diagnostics)):
+        diagnostics += version_notes.find(reviewed.version, plan.checked.document)
     stale = drift.stale_files(there_now, files)
     # Where rows are from would tell of those that are hidden, too.
     lineage = {} if plan.target.spec.hides else of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
-    written = {**build_record.files_of(_origin(plan, output), plan.content.tables, lineage, ours), **files}
+    written = {**build_record.files_of(origin, plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
     return Prepared(
-        there, aside, content, written, tuple(stale), changes, in_order(diagnostics), asked, compared, moves
+        there, aside, content, written, tuple(stale), reviewed, in_order(diagnostics), asked, compared, moves
     )
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from croissant_recipes import __version__
+from croissant_recipes import __version__, allowing
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
-from croissant_recipes.options import ALLOWED, Options, default_jobs
+from croissant_recipes.options import Options, default_jobs
 from croissant_recipes.render.colour import paint_for
 from croissant_recipes.shown import printable, shown
 from croissant_recipes.streams import Streams
@@ -159,9 +159,9 @@ def _planning(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--allow",
                 multiple=True,
-                type=click.Choice(ALLOWED),
-                help="Let this build do what would stop it: give objects other labels than those that are there. "
-                "Repeatable.",
+                metavar="WORD",
+                help="Let this change break one thing: `labels`, `removed:picks:ribosome`, `split:TS_003`. A plan "
+                "names the word of each. Repeatable.",
             ),
             click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
             click.option("--offline", is_flag=True, help="Use cached answers of the portal only, whatever their age."),
@@ -200,6 +200,11 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
 
 @main.command(epilog=_examples("plan recipe.yaml", "plan -v --set voxel=20.0 recipe.yaml"))
 @_planning
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="End with 3 where a build would change something, and with 4 where that breaks somebody and is not allowed.",
+)
 def plan(**flags: Any) -> None:
     """Show what a build would do. Writes nothing."""
     from croissant_recipes import api
@@ -207,7 +212,7 @@ def plan(**flags: Any) -> None:
     options = _options(flags)
     results = api.plan(*flags["recipes"], options=options, progress=_progress(flags))
     _render(results, flags, show_plan=True)
-    sys.exit(api.results_exit_code(results))
+    sys.exit((api.change_exit_code if flags["exit_code"] else api.results_exit_code)(results))
 
 
 @main.command(
@@ -219,6 +224,9 @@ def plan(**flags: Any) -> None:
 )
 @_planning
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing, as `plan` does.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing, and end as `plan --exit-code` does: is what is there up to date?"
+)
 @click.option("--force", is_flag=True, help="Replace a Croissant that this recipe did not build.")
 @click.option(
     "--on-drift",
@@ -248,16 +256,17 @@ def build(**flags: Any) -> None:
     names = _emitted(flags)
     for path, overlay in names.values():
         _refuse_targets(path, overlay)
-    run = api.plan if flags["dry_run"] else api.build
+    show_plan = flags["dry_run"] or flags["check"]
+    run = api.plan if show_plan else api.build
     results = run(*flags["recipes"], options=options, progress=_progress(flags))
-    _render(results, flags, show_plan=flags["dry_run"])
+    _render(results, flags, show_plan=show_plan)
     for result in results:
         if result.output_name in names and all(r.ok for r in results):
             path, overlay = names[result.output_name]
             _emit_config(result, path, overlay)
             if not flags["quiet"] and flags["form"] == "text":
                 click.echo(f"Wrote {path}, a copick config that opens it.")
-    sys.exit(api.results_exit_code(results))
+    sys.exit((api.change_exit_code if flags["check"] else api.results_exit_code)(results))
 
 
 @main.command(epilog=_examples("adopt --dry-run recipe.yaml", "adopt recipe.yaml"))
@@ -415,6 +424,9 @@ def _options(flags: dict[str, Any]) -> Options:
             raise click.UsageError(f"--{flag.replace('_', '-')} goes with one recipe")
     if flags["refresh"] and flags["offline"]:
         raise click.UsageError("--refresh and --offline exclude each other")
+    for word in flags["allow"]:
+        if (problem := allowing.problem(word)) is not None:
+            raise click.UsageError(f"--allow {problem}")
     return Options(
         params=_params(flags["settings"]),
         output=flags["output"],
@@ -482,7 +494,7 @@ def _writing(do: Callable[[], None]) -> None:
 
 def _emitted(flags: dict[str, Any]) -> dict[str | None, tuple[str, str | None]]:
     """The configs to write, each with its overlay, by the results that they open."""
-    if not flags["emit_config"] or flags["dry_run"]:
+    if not flags["emit_config"] or flags["dry_run"] or flags["check"]:
         return {}
     from croissant_recipes import api
 

@@ -131,6 +131,8 @@ class Code(Enum):
     POINTS = ("CR420", "points not as expected", ExitCode.BLOCKED)
     ARRAYS = ("CR421", "arrays not as expected", ExitCode.BLOCKED)
     DATA_UNREAD = ("CR422", "data of an expectation cannot be read", ExitCode.BLOCKED)
+    VERSION_STEP = ("CR424", "version does not say what changed")
+    ALLOWED_NOTHING = ("CR425", "word of --allow that allows nothing")
 
     NO_RUN_HOLDS = ("CR413", "no run holds what is asked for")
 

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from croissant_recipes import allowing
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 CacheMode = Literal["use", "refresh", "offline"]
 """Whether answers of the portal are taken from the cache, asked for anew, or required to be there."""
-
-
-ALLOWED = ("labels",)
-"""What a build may be allowed to do once: ``labels`` to give objects other labels than those that are there."""
 
 
 def default_jobs() -> int:
@@ -39,10 +37,10 @@ class Options:
         cache: Whether the portal's answers are taken from the cache, asked for anew, or required to be there.
         on_drift: What happens to changes that others made to a built Croissant.
         force: Whether a Croissant that this recipe did not build may be replaced.
-        allow: What this build may do that would stop it, of ``ALLOWED``.
+        allow: What this change may do that breaks somebody: words of ``allowing``.
 
     Raises:
-        ValueError: ``allow`` has a word that is not of ``ALLOWED``.
+        ValueError: ``allow`` has a word that is none.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -59,5 +57,8 @@ class Options:
 
     def __post_init__(self) -> None:
         # One text would be taken for its letters, and a word that nobody knows would allow nothing, silently.
-        if isinstance(self.allow, str) or not set(self.allow) <= {*ALLOWED}:
-            raise ValueError(f"allow takes words of {', '.join(ALLOWED)}, not {self.allow!r}")
+        if isinstance(self.allow, str):
+            raise ValueError(f"allow takes a set of words, not {self.allow!r}")  # noqa: TRY004 - as for a wrong word
+        for word in sorted(self.allow):
+            if (problem := allowing.problem(word)) is not None:
+                raise ValueError(f"allow: {problem}")

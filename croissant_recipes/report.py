@@ -25,6 +25,7 @@ from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
 from croissant_recipes.location import without_credentials
+from croissant_recipes.review.reviewing import Review
 from croissant_recipes.sources.base import Request
 from croissant_recipes.stores import Output
 
@@ -98,6 +99,7 @@ class Report:
         runs: How many runs there are.
         objects: The pickable objects.
         changes: How it differs from what is there, ``None`` where that could not be said.
+        review: What that means, likewise.
         files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
         label_moves: Labels of objects that are there and would be others.
         shares: How the rows of each object are shared out among the splits.
@@ -125,6 +127,7 @@ class Report:
     runs: int = 0
     objects: tuple[Mapping[str, Any], ...] = ()
     changes: Changes | None = None
+    review: Review | None = None
     files: tuple[str, ...] = ()
     label_moves: tuple[Move, ...] = ()
     shares: tuple[ObjectShares, ...] = ()
@@ -187,6 +190,7 @@ def make(
         runs=len(runs),
         objects=tuple(plan.content.config["pickable_objects"]),
         changes=prepared.changes if prepared else None,
+        review=prepared.review if prepared else None,
         files=prepared.touched if prepared else (),
         label_moves=prepared.labels.moves if prepared and prepared.labels else (),
         shares=tuple(shares.of(plan.content.tables, plan.content.splits)),

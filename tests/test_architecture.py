@@ -16,13 +16,15 @@ import croissant_recipes
 PACKAGE = Path(croissant_recipes.__file__).parent
 
 LAYERS = (
-    {"codes", "intake", "schema", "options", "progress", "journal", "secrecy", "shown", "location", "work"},
+    {"codes", "intake", "schema", "progress", "journal", "secrecy", "shown", "location", "work"},
     {"diagnostics", "differences", "tables"},
+    {"allowing", "options"},
     {"access"},
     {"language"},
     {"croissant"},
     {"sources", "stores", "opening"},
     {"compiler"},
+    {"review"},
     {"planning", "starter"},
     {"building"},
     {"adopting"},

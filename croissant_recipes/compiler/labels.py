@@ -5,12 +5,13 @@ Trainers use labels as class numbers: where one moves, all that was trained befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from typing import Any
 
+from croissant_recipes.allowing import LABELS, covers, is_allowed, word
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span, as_yaml, joined, listing
 
@@ -384,7 +385,7 @@ def _paired(entries: Sequence[Entry], there: Mapping[str, Known]) -> dict[str, s
 
 
 def findings(
-    compared: Comparison, place: str, recipe: str, span: Span | None, *, allowed: bool
+    compared: Comparison, place: str, recipe: str, span: Span | None, *, allowed: Collection[str]
 ) -> Iterator[Diagnostic]:
     """What to say of labels that would move.
 
@@ -393,23 +394,33 @@ def findings(
         place: The Croissant that is there.
         recipe: The recipe file, as commands name it.
         span: Where labels are, or would be, said.
-        allowed: Whether they may move this once.
+        allowed: Words of ``--allow``: which may move this once.
     """
     asked = tuple(m for m in compared.moves if m.asked)
     if asked:
         yield _told(asked, "labels move, as `objects` says", span)
-    if compared.unasked and allowed:
-        yield _told(compared.unasked, "labels move, as --allow labels lets them", span)
-    elif compared.unasked:
-        lines = [f"  {as_yaml(name)}: {{label: {label}}}" for name, label in sorted(compared.cure.items())]
-        where = "the base" if all(m.of_base for m in compared.unasked) else place
-        told = _told(compared.unasked, f"labels of objects that are in {where} would move", span)
+    let = tuple(m for m in compared.unasked if is_allowed(word_of(m), allowed))
+    if let:
+        words = sorted(w for w in allowed if any(covers(w, word_of(m)) for m in let))
+        yield _told(let, f"labels move, as --allow {' --allow '.join(words)} lets them", span)
+    stopped = tuple(m for m in compared.unasked if m not in let)
+    if stopped:
+        free = {m.object for m in let}
+        cure = [(name, label) for name, label in sorted(compared.cure.items()) if name not in free]
+        lines = [f"  {as_yaml(name)}: {{label: {label}}}" for name, label in cure]
+        where = "the base" if all(m.of_base for m in stopped) else place
+        told = _told(stopped, f"labels of objects that are in {where} would move", span)
         yield replace(
             told,
             severity=Severity.ERROR,
             hint=_cure(compared, recipe),
             notes=(*told.notes, *(["objects:", *lines] if lines else [])),
         )
+
+
+def word_of(move: Move) -> str:
+    """The word of ``--allow`` that lets a label move."""
+    return word(LABELS, move.object)
 
 
 def _told(moves: Sequence[Move], message: str, span: Span | None) -> Diagnostic:

@@ -64,4 +64,4 @@ def findings(compared: Comparison, plan: Plan, place: str, options: Options) -> 
     document = plan.checked.document
     span = document.key_span(*(("objects",) if document.existing(("objects",)) else plan.target.spec.path))
     recipe = plan.checked.path
-    yield from labels.findings(compared, place, str(recipe), span, allowed="labels" in options.allow)
+    yield from labels.findings(compared, place, str(recipe), span, allowed=options.allow)

@@ -11,6 +11,7 @@ from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.report import LayerReport, Report
+from croissant_recipes.review.reviewing import Review
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.shown import printable_json
 
@@ -56,6 +57,8 @@ def _report(report: Report) -> dict[str, Any]:
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)
+        if report.review is not None:
+            document["review"] = _review(report.review)
         document["split_moves"] = {name: _pair(old, new) for name, (old, new) in report.split_moves.items()}
         document["label_moves"] = [asdict(move) for move in report.label_moves]
     return document
@@ -137,6 +140,33 @@ def _changes(changes: Changes) -> dict[str, Any]:
         },
         "split_moves": diff.rows(changes.split_moves),
         "metadata": {key: _pair(old, new) for key, (old, new) in changes.metadata.items()},
+    }
+
+
+def _review(review: Review) -> dict[str, Any]:
+    version = review.version
+    return {
+        "class": review.change_class.value,
+        "risks": [
+            {
+                "class": risk.change_class.value,
+                "kind": risk.kind,
+                "subject": risk.subject,
+                "text": risk.text,
+                "word": risk.word,
+                "allowed": risk.allowed,
+                "standing": risk.standing,
+                "rows": risk.rows,
+            }
+            for risk in review.risks
+        ],
+        "version": {
+            "step": version.step.value,
+            "before": version.before,
+            "after": version.after,
+            "asked": version.asked,
+            "enough": version.enough,
+        },
     }
 
 
