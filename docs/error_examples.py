@@ -114,6 +114,12 @@ def _build_and_add_runs() -> None:
         shutil.copytree("sample/ExperimentRuns/TS_002", f"sample/ExperimentRuns/{name}")
 
 
+def _build_and_exclude() -> None:
+    _build()
+    recipe = Path(_RECIPE).read_text(encoding="utf-8")
+    Path(_RECIPE).write_text(recipe.replace('["ribosome:*/*"]', '["ribosome:curator/*"]'), encoding="utf-8")
+
+
 def _build_and_lose_record() -> None:
     _build()
     os.remove("sample/Croissant/croissant-recipe.json")
@@ -225,6 +231,8 @@ EXAMPLES = {
     "CR420": _planned('runs: ">= 3"', "points: { inside: true, at_least: 5, apart: 25 }"),
     "CR421": _planned('runs: ">= 3"', "arrays: { voxel_size: true }", prepare=_write(f"{_ARRAY}/.zattrs", _ELEVEN)),
     "CR422": _planned('runs: ">= 3"', "arrays: { same_shape: true }", prepare=_write(f"{_MASK}/0/.zarray", "[]")),
+    "CR424": _planned(prepare=_build_and_exclude),
+    "CR425": _planned(allow=frozenset({"removed:picks:ribosom"}), prepare=_build_and_exclude),
     "CR501": _planned(prepare=_build_and_lose_record, run="build"),
     "CR502": _planned(prepare=_build_and_annotate, run="build"),
     "CR504": _planned(prepare=_write("sample/Croissant", ""), run="build"),
