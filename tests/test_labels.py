@@ -255,10 +255,20 @@ def test_json_says_it_too(lab: Lab) -> None:
 
 def test_only_what_is_known_can_be_allowed(lab: Lab) -> None:
     result = lab.command("build", "--allow", "label", code=ExitCode.INVALID)
-    assert "'label' is not 'labels'" in result.stderr
-    for allow in (frozenset({"label"}), "labels"):
-        with pytest.raises(ValueError, match="allow takes words of labels, not"):
-            Options(allow=allow)  # type: ignore[arg-type]
+    assert "'label' is nothing to allow; did you mean 'labels'?" in result.stderr
+    with pytest.raises(ValueError, match="allow: 'label': 'label' is nothing to allow"):
+        Options(allow=frozenset({"label"}))
+    with pytest.raises(ValueError, match="allow takes a set of words, not 'labels'"):
+        Options(allow="labels")  # type: ignore[arg-type]
+
+
+def test_the_label_of_one_object_alone_can_be_let_move(lab: Lab) -> None:
+    lab.holds("ribosome", "vlp")
+    stopped = lab.command("build", "--allow", "labels:ribosome", code=ExitCode.BLOCKED).stderr
+    assert "~ vlp: label 3 -> 2" in stopped
+    assert "labels move, as --allow labels:ribosome lets them" in stopped
+    lab.command("build", "--allow", "labels:ribosome", "--allow", "labels:vlp")
+    assert lab.labels() == {"ribosome": 1, "vlp": 2}
 
 
 # The command

@@ -20,7 +20,7 @@ from croissant_recipes.review import leaks
 from croissant_recipes.review.classes import ChangeClass, edited, edited_and_renamed, of_move
 from croissant_recipes.review.leaks import Leak
 from croissant_recipes.review.side import Side
-from croissant_recipes.review.wording import counted
+from croissant_recipes.review.wording import counted, is_single
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.tables import Mask
 
@@ -150,7 +150,7 @@ def _removed(table: TableChanges, changes: Changes, gone: Collection[str], with_
         removed = removed[~_follow(removed, changes)]
     several = table.record_set not in _ONE_EACH
     for name, n in _by_name(table.record_set, removed).items():
-        verb = "is" if n == 1 else "are"
+        verb = "is" if is_single(n, table.record_set) else "are"
         what = f"{counted(n, table.record_set)} of" if several else _one(table.record_set)
         text = f"{what} {name} {verb} gone"
         yield _risk("removed", f"{table.record_set}:{name}", text, n)
@@ -181,10 +181,10 @@ def _renamed(table: TableChanges, runs: Mapping[str, str]) -> Iterator[Risk]:
         others = [c for c in RECORD_SETS[table.record_set].key if c != "run"]
         same = np.asarray(called == after["run"], dtype=np.bool_)
         for column in others:
-            same &= _same(before[column], after[column])
+            same = same & _same(before[column], after[column])
         before = before[~same]
     for name, n in _by_name(table.record_set, before).items():
-        verb = "has" if n == 1 else "have"
+        verb = "has" if is_single(n, table.record_set) else "have"
         what = counted(n, table.record_set)
         one = f"{_one(table.record_set)} {name} has another name"
         text = one if table.record_set in _ONE_EACH else f"{what} of {name} {verb} another key"
@@ -202,7 +202,7 @@ def _changed(table: TableChanges) -> Iterator[Risk]:
 
 def _edits(record_set: str, rows: pd.DataFrame) -> Iterator[Risk]:
     for name, n in _by_name(record_set, rows).items():
-        verb = "holds" if n == 1 else "hold"
+        verb = "holds" if is_single(n, record_set) else "hold"
         of = f"{_one(record_set)} {name}" if record_set in _ONE_EACH else f"{counted(n, record_set)} of {name}"
         yield _risk("changed", f"{record_set}:{name}", f"{of} {verb} other data", n)
 
