@@ -179,7 +179,7 @@ def _renamed(table: TableChanges, runs: Mapping[str, str]) -> Iterator[Risk]:
     if "run" in before:
         called = before["run"].map(lambda name: runs.get(name, name))
         others = [c for c in RECORD_SETS[table.record_set].key if c != "run"]
-        same = np.asarray(called == after["run"], dtype=np.bool_)
+        same = np.array(called == after["run"], dtype=np.bool_)
         for column in others:
             same = same & _same(before[column], after[column])
         before = before[~same]
