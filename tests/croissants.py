@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from croissant_recipes import tables
 from croissant_recipes.croissant.manifest import FileEntry, build_manifest
 from croissant_recipes.croissant.serialize import csv_bytes, parquet_bytes
@@ -35,6 +37,20 @@ CONFIG: Mapping[str, Any] = {
 }
 
 Rows = Mapping[str, Mapping[str, Sequence[object]]]
+
+Given = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Rows by record set, each of which says only what matters."""
+
+
+def tables_of(given: Given) -> dict[str, pd.DataFrame]:
+    """A record table of every record set."""
+    made = {}
+    for name in RECORD_SETS:
+        found = given.get(name, ())
+        columns = {c for row in found for c in row}
+        nothing: dict[str, Any] = {"voxel_size": float("nan"), "is_multilabel": False}
+        made[name] = tables.records(name, {c: [r.get(c, nothing.get(c, "")) for r in found] for c in columns})
+    return made
 
 
 def files_of(rows: Rows, *, parquet: bool = False) -> dict[str, bytes]:

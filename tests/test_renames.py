@@ -12,29 +12,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from croissant_recipes import tables
 from croissant_recipes.cli import main
 from croissant_recipes.croissant.diff import Changes, TableChanges, compare, rows
 from croissant_recipes.schema import RECORD_SETS
+from tests.croissants import Given, tables_of
 from tests.projects import Picks, ProjectSpec, Run, write_project
-
-Tables = dict[str, pd.DataFrame]
-Given = dict[str, list[dict[str, Any]]]
-
-
-def croissant(given: Given) -> Tables:
-    """Record tables of rows that say only what matters to a test."""
-    made = {}
-    for name in RECORD_SETS:
-        found = given.get(name, [])
-        columns = {c for row in found for c in row}
-        nothing: dict[str, Any] = {"voxel_size": float("nan"), "is_multilabel": False}
-        made[name] = tables.records(name, {c: [r.get(c, nothing.get(c, "")) for r in found] for c in columns})
-    return made
 
 
 def changes_of(before: Given, after: Given) -> Changes:
-    return compare(croissant(before), croissant(after), {}, {})
+    return compare(tables_of(before), tables_of(after), {}, {})
 
 
 def picks(run: str, name: str = "ribosome", **more: str) -> dict[str, Any]:
@@ -173,7 +159,7 @@ def test_objects_field_by_field() -> None:
 
     stays, gone = {"name": "a", "label": 1, "radius": 60.0}, {"name": "b", "label": 2}
     new = {"name": "c", "label": 3}
-    nothing = croissant({})
+    nothing = tables_of({})
     found = compare(nothing, nothing, config(stays, gone), config({**stays, "label": 4}, new)).objects
     assert [(o.name, o.kind, o.fields) for o in found] == [
         ("a", "changed", {"label": (1, 4)}),
@@ -206,7 +192,7 @@ some = st.fixed_dictionaries({"picks": some_picks, "runs": some_runs})
 @given(some, some)
 @settings(max_examples=60, deadline=None, database=None)
 def test_the_changes_of_a_table_make_the_new_one_of_the_old_one(before: Given, after: Given) -> None:
-    old, new = croissant(before), croissant(after)
+    old, new = tables_of(before), tables_of(after)
     forth, back = compare(old, new, {}, {}), compare(new, old, {}, {})
     for name in ("picks", "runs"):
         key = RECORD_SETS[name].key

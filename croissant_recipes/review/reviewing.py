@@ -9,8 +9,9 @@ from croissant_recipes import allowing
 from croissant_recipes.codes import ExitCode
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
-from croissant_recipes.review import classes, groups, risks, versions
+from croissant_recipes.review import classes, composition, groups, risks, versions
 from croissant_recipes.review.classes import ChangeClass
+from croissant_recipes.review.composition import Compared
 from croissant_recipes.review.groups import Group
 from croissant_recipes.review.risks import Risk
 from croissant_recipes.review.side import Side
@@ -30,6 +31,7 @@ class Review:
         risks: What breaks somebody.
         change_class: The worst of all.
         version: The version that it asks for.
+        before, after: What was compared; ``before`` is ``None`` where there was nothing.
     """
 
     changes: Changes
@@ -37,11 +39,18 @@ class Review:
     risks: tuple[Risk, ...]
     change_class: ChangeClass
     version: Version
+    before: Side | None
+    after: Side
 
     @property
     def against(self) -> tuple[Risk, ...]:
         """What nobody allowed."""
         return tuple(risk for risk in self.risks if risk.stands_against)
+
+    def composition(self) -> Compared:
+        """What both are made of, in numbers: counted when it is asked for, as few ask."""
+        before = composition.of(self.before.tables) if self.before else None
+        return composition.compare(before, composition.of(self.after.tables))
 
     def uses(self, allowed: str) -> bool:
         """Whether a word of ``--allow`` allows something of it."""
@@ -75,7 +84,7 @@ def review(before: Side | None, after: Side, allowed: Collection[str] = ()) -> R
     overall = _class(changes, grouped, found)
     step = _step(changes, grouped, found) if before else Step.NONE
     version = versions.of_change(step, before.manifest if before else None, after.manifest)
-    return Review(changes, grouped, found, overall, version)
+    return Review(changes, grouped, found, overall, version, before, after)
 
 
 def _class(changes: Changes, grouped: Collection[Group], found: Collection[Risk]) -> ChangeClass:
