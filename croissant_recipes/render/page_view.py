@@ -1,0 +1,324 @@
+"""What a page says of one report: words and numbers in the order of the page, for its template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from croissant_recipes import differences
+from croissant_recipes.croissant import diff
+from croissant_recipes.croissant.diff import ChangedObject, Changes
+from croissant_recipes.diagnostics import Diagnostic, key_text
+from croissant_recipes.render import bars, changed_rows, layer_graph
+from croissant_recipes.render.bars import Plot
+from croissant_recipes.render.layer_graph import Graph
+from croissant_recipes.report import Report, Verdict
+from croissant_recipes.review.causes import Cause
+from croissant_recipes.review.groups import Group
+from croissant_recipes.review.risks import Risk
+from croissant_recipes.review.versions import Version
+from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.shown import shown
+
+_STATIC_ROWS = 200
+"""How many rows a page shows without its script."""
+
+_SAMPLES = 3
+_RISKS, _MOST_RISKS = 12, 1_000
+_MOVES = 2_000
+
+_SIGNS = {"added": "+", "changed": "~", "removed": "−", "renamed": "→"}
+
+
+@dataclass(frozen=True)
+class CountsView:
+    """The changes of one record set in numbers."""
+
+    record_set: str
+    added: int
+    changed: int
+    removed: int
+    renamed: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Rows of one cause: what they share, how many they are, and a few of them."""
+
+    number: int
+    kind: str
+    sign: str
+    record_set: str
+    change_class: str
+    rank: int
+    cause: Cause
+    fields: tuple[str, ...]
+    n: int
+    samples: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "kind": self.kind,
+            "sign": self.sign,
+            "record_set": self.record_set,
+            "change_class": self.change_class,
+            "rank": self.rank,
+            "cause": shown(self.cause.what),
+            "total": self.n,
+        }
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """A field of an object before and after; colours as CSS has them, where the field is one."""
+
+    name: str
+    before: str
+    after: str
+    colour_before: str | None = None
+    colour_after: str | None = None
+
+
+@dataclass(frozen=True)
+class ObjectView:
+    """A pickable object that differs."""
+
+    name: str
+    kind: str
+    sign: str
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True)
+class KeyView:
+    """A key of the dataset before and after."""
+
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """What a layer did."""
+
+    number: int
+    operation: str
+    sources: str
+    adds: str
+    replaces: int
+    shadowed: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """One result of a recipe, as its section of the page has it. ``data`` is JSON with the rows."""
+
+    id: str
+    path: str
+    name: str | None
+    output_name: str | None
+    output: str | None
+    verdict: str
+    verdict_class: str
+    stopped: bool
+    summary: str
+    version_line: str
+    exists: bool
+    findings: tuple[Diagnostic, ...]
+    risks: tuple[Risk, ...]
+    more_risks: tuple[Risk, ...]
+    risks_omitted: int
+    counts: tuple[CountsView, ...]
+    groups: tuple[GroupView, ...]
+    split_moves: tuple[Mapping[str, Any], ...]
+    moves_omitted: int
+    objects: tuple[ObjectView, ...]
+    metadata: tuple[KeyView, ...]
+    rows: tuple[tuple[Mapping[str, str], GroupView], ...]
+    rows_in_all: int
+    rows_omitted: int
+    data: Markup
+    plots: tuple[Plot, ...]
+    graph: Graph | None
+    layers: tuple[LayerView, ...]
+
+
+def of(report: Report, number: int) -> ResultView:
+    """What the page says of the ``number``-th report."""
+    review = report.review
+    changes, risks = (review.changes, review.risks) if review else (None, ())
+    exists = changes is not None and changes.exists
+    groups = sorted(review.groups if review else (), key=lambda group: -group.change_class.rank)
+    most = changed_rows.shares([len(group) for group in groups], changed_rows.MOST)
+    told = [
+        changed_rows.of_group(group, changes.tables[group.record_set], n)
+        for group, n in zip(groups, most, strict=True)
+        if changes
+    ]
+    views = tuple(_group(i, group, rows) for i, (group, rows) in enumerate(zip(groups, told, strict=True)))
+    changed = _changed_by_layer(views)
+    few = changed_rows.shares([len(rows) for rows in told], _STATIC_ROWS)
+    return ResultView(
+        id=f"result-{number}",
+        path=report.path,
+        name=report.name,
+        output_name=report.output_name,
+        output=report.output,
+        verdict=_verdict(report),
+        verdict_class=_verdict_class(report),
+        stopped=report.verdict is Verdict.STOPPED,
+        summary=_summary(changes),
+        version_line=_version(review.version) if review else "",
+        exists=exists,
+        findings=report.findings,
+        risks=risks[:_RISKS],
+        more_risks=risks[_RISKS:_MOST_RISKS],
+        risks_omitted=max(len(risks) - _MOST_RISKS, 0),
+        counts=tuple(_counts(changes)) if changes else (),
+        groups=views,
+        split_moves=tuple(diff.rows(changes.split_moves, _MOVES)) if changes else (),
+        moves_omitted=max(len(changes.split_moves) - _MOVES, 0) if changes else 0,
+        objects=tuple(map(_object, changes.objects)) if changes else (),
+        metadata=tuple(_metadata(changes)) if changes and exists else (),
+        rows=tuple(
+            (row, view) for view, rows, n in zip(views, told, few, strict=True) for row in list(rows.each())[:n]
+        ),
+        rows_in_all=sum(view.n for view in views),
+        rows_omitted=sum(view.n - n for view, n in zip(views, most, strict=True)),
+        data=_island([{**view.to_json(), **rows.to_json()} for view, rows in zip(views, told, strict=True)]),
+        plots=tuple(bars.plots(review.composition())) if review else (),
+        graph=layer_graph.graph(report, changed) if report.has_plan else None,
+        layers=tuple(_layers(report, changed)),
+    )
+
+
+def _verdict(report: Report) -> str:
+    if report.verdict is Verdict.CHANGES and report.review:
+        return str(report.review.change_class)
+    return {Verdict.NEW: "new", Verdict.UP_TO_DATE: "no changes"}.get(report.verdict, report.verdict.value)
+
+
+def _verdict_class(report: Report) -> str:
+    return "good" if report.verdict is Verdict.UP_TO_DATE else _verdict(report).replace(" ", "-")
+
+
+def _version(version: Version) -> str:
+    """``version 1.0.0 → 1.0.1; the change asks for a major step, 2.0.0 or higher``."""
+    if version.after is None:
+        return ""
+    if version.before is None:
+        return f"version {version.after}"
+    moved = version.after if version.before == version.after else f"{version.before} → {version.after}"
+    if version.asked is None:
+        return f"version {moved}"
+    met = "as the change asks" if version.enough else f"and the change asks for {version.asked} or higher"
+    return f"version {moved}, {met} (a {version.step} step)"
+
+
+def _summary(changes: Changes | None) -> str:
+    if changes is None:
+        return "no plan"
+    tables = changes.tables.values()
+    added, changed, removed, renamed = (
+        sum(len(getattr(table, part)) for table in tables) for part in ("added", "after", "removed", "renamed_after")
+    )
+    parts = [f"+{added:,} ~{changed:,} -{removed:,}"]
+    parts += [f"{renamed:,} renamed"] if renamed else []
+    moves = len(changes.split_moves)
+    parts += [f"{moves:,} split move{'s' * (moves != 1)}"] if moves else []
+    return ", ".join(parts)
+
+
+def _counts(changes: Changes) -> Iterator[CountsView]:
+    for name, table in changes.tables.items():
+        counts = (len(table.added), len(table.after), len(table.removed), len(table.renamed_after), table.unchanged)
+        if any(counts):
+            yield CountsView(name, *counts)
+
+
+def _group(number: int, group: Group, rows: changed_rows.Rows) -> GroupView:
+    samples = [key_text(rows.now[c][i] for c in RECORD_SETS[group.record_set].key) for i in range(len(rows))[:_SAMPLES]]
+    differing = rows.shown["differs"]
+    return GroupView(
+        number,
+        group.kind,
+        _SIGNS[group.kind],
+        group.record_set,
+        group.change_class.value,
+        group.change_class.rank,
+        group.cause,
+        group.fields,
+        len(group),
+        tuple(f"{key}: {differs}" if differs else key for key, differs in zip(samples, differing, strict=False)),
+    )
+
+
+def _changed_by_layer(views: Sequence[GroupView]) -> dict[int, int]:
+    changed: dict[int, int] = {}
+    for view in views:
+        if view.cause.layer is not None:
+            changed[view.cause.layer] = changed.get(view.cause.layer, 0) + view.n
+    return changed
+
+
+def _object(found: ChangedObject) -> ObjectView:
+    fields = tuple(_field(name, old, new) for name, (old, new) in found.fields.items())
+    if found.kind != "changed":
+        told = _whole(found.after or found.before or {})
+        colour = _colour((found.after or found.before or {}).get("color"))
+        was, now = (told, "") if found.kind == "removed" else ("", told)
+        fields = (FieldView("", was, now, *((colour, None) if found.kind == "removed" else (None, colour))),)
+    return ObjectView(found.name, found.kind, _SIGNS[found.kind], fields)
+
+
+def _whole(fields: Mapping[str, Any]) -> str:
+    """All that is said of an object, in a line; its colour is shown beside it."""
+    told = (f"{name} {differences.shown(value, value)[0]}" for name, value in fields.items() if value is not None)
+    return shown(", ".join(text for text in told if not text.startswith(("name ", "color "))))
+
+
+def _field(name: str, old: object, new: object) -> FieldView:
+    before, after = differences.shown(old, new)
+    colours = (_colour(old), _colour(new)) if name == "color" else (None, None)
+    return FieldView(shown(name), shown(before), shown(after), *colours)
+
+
+def _colour(value: object) -> str | None:
+    """A colour of copick, red, green, blue and opacity from 0 to 255, as CSS has it."""
+    if not isinstance(value, Sequence) or len(value) < 3 or not all(isinstance(v, int) for v in value):
+        return None
+    red, green, blue = (min(max(v, 0), 255) for v in value[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _metadata(changes: Changes) -> Iterator[KeyView]:
+    for key, (old, new) in changes.metadata.items():
+        before, after = differences.shown(old, new)
+        yield KeyView(key, shown(before), shown(after))
+
+
+def _layers(report: Report, changed: Mapping[int, int]) -> Iterator[LayerView]:
+    for layer in report.layers:
+        yield LayerView(
+            layer.number,
+            layer.operation,
+            shown(", ".join(layer.sources)),
+            layer_graph.adds(layer),
+            sum(len(r.keys) for r in layer.replaces),
+            sum(layer.shadowed.values()),
+            changed.get(layer.number, 0),
+        )
+
+
+def _island(value: Any) -> Markup:
+    """JSON inside a script element, of characters that mean nothing to HTML."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
