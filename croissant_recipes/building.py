@@ -323,6 +323,7 @@ def _origin(plan: Plan, output: Output) -> Origin:
         base=base.identity if base and not planning.starts_from_itself(plan.checked, output) else None,
         sources=plan.identities,
         layers=[described(layer.spec) for layer in plan.resolution.layers.values()],
+        parts=normal_form.parts(plan.checked),
     )
 
 

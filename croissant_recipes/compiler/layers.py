@@ -98,6 +98,7 @@ class LayerRows:
         run_names: New run names by old, where they differ.
         object_names: New names of objects by old, of all that the source has, where a rename decides them.
         unmet: Entries of the recipe's own ``rename`` that name nothing here, each with the names that there are.
+        renamed_by: By rename map and the name that it finds, the position of the entry that decides the new one.
         runs_amiss: Whether a selector of ``runs`` matched nothing, which has been reported.
         diagnostics: What is wrong.
     """
@@ -113,6 +114,7 @@ class LayerRows:
     run_names: Mapping[str, str] = field(default_factory=dict)
     object_names: Mapping[str, str] = field(default_factory=dict)
     unmet: Mapping[tuple[str, NewName], frozenset[str]] = field(default_factory=dict)
+    renamed_by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     runs_amiss: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -155,6 +157,7 @@ def apply(spec: LayerSpec, inventories: Sequence[Inventory]) -> LayerRows:
         run_names=worker.run_names,
         object_names=worker.object_names,
         unmet=worker.unmet,
+        renamed_by=worker.renamed_by,
         runs_amiss=worker.runs_amiss,
         diagnostics=tuple(worker.found),
     )
@@ -173,6 +176,7 @@ class _Layer:
         self.run_names: dict[str, str] = {}
         self.object_names: Mapping[str, str] = {}
         self.unmet: dict[tuple[str, NewName], frozenset[str]] = {}
+        self.renamed_by: dict[str, Mapping[str, int]] = {}
         self.made: dict[tuple[str, str], pd.Series] = {}
         """What templates make of a column of an artifact type."""
         self.runs_amiss = False
@@ -450,6 +454,7 @@ class _Layer:
         now = {place: self.made.get(place, self.tables[place[0]][place[1]]) for place in _reached(kind)}
         done = naming.renaming(given, there.union(*(column.unique() for column in now.values())))
         self.found += done.conflicts
+        self.renamed_by[kind] = done.entries
         rows = [0] * len(given)
         for (artifact, column), names in now.items():
             for old, count in names.value_counts().items():

@@ -11,8 +11,20 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.compiler import merging
 from croissant_recipes.compiler.layers import LayerRows
-from croissant_recipes.language.checked import HeldRows, LayerSpec, NewName, Take, TypeFilter
+from croissant_recipes.diagnostics import Span
+from croissant_recipes.language import selectors
+from croissant_recipes.language.checked import (
+    HeldRows,
+    LayerSpec,
+    NewName,
+    PlacedSelector,
+    SplitRule,
+    Take,
+    TypeFilter,
+)
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+
+_NOWHERE = Span("", 1, 1)
 
 
 def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -> dict[str, pd.DataFrame]:
@@ -70,7 +82,55 @@ def described(spec: LayerSpec) -> dict[str, Any]:
         **({"run_name": spec.run_name.text} if spec.run_name else {}),
         **({"session_id": spec.session_id.text} if spec.session_id else {}),
         **({"user_id": spec.user_id.text} if spec.user_id else {}),
+        **({"split": _splits(spec.splits)} if spec.splits else {}),
+        **({"on_collision": spec.on_collision} if spec.on_collision != "error" else {}),
     }
+
+
+def filters_of(layer: Mapping[str, Any]) -> dict[str, TypeFilter]:
+    """What a layer took, from what ``described`` made of it. Nothing in it has a place.
+
+    Raises:
+        ValueError: It has a selector that is none, or is nothing that ``described`` makes.
+    """
+    taken = layer["takes"]
+    if not isinstance(taken, Mapping):
+        raise TypeError("what a layer takes is no mapping")
+    return {artifact: _filter_of(artifact, taken.get(artifact)) for artifact in ARTIFACTS}
+
+
+def _filter_of(artifact: str, taken: Any) -> TypeFilter:
+    if taken is None:
+        return TypeFilter(artifact, Take.NONE)
+    if taken == "all":
+        return TypeFilter(artifact, Take.ALL)
+    select, exclude = ([_placed(artifact, text) for text in taken.get(key, ())] for key in ("select", "exclude"))
+    having, lacking = ([_held_of(item) for item in taken.get(key, ())] for key in ("having", "lacking"))
+    return TypeFilter(
+        artifact,
+        Take.SELECTED if select else Take.ALL,
+        tuple(select),
+        tuple(exclude),
+        dict(taken.get("where", {})),
+        tuple(taken.get("authors", ())),
+        tuple(having),
+        tuple(lacking),
+    )
+
+
+def _placed(artifact: str, text: str) -> PlacedSelector:
+    return PlacedSelector(selectors.parse(artifact, text), _NOWHERE)
+
+
+def _held_of(item: Any) -> HeldRows:
+    if isinstance(item, str):
+        return HeldRows(item, None, _NOWHERE)
+    ((artifact, text),) = item.items()
+    return HeldRows(artifact, _placed(artifact, text), _NOWHERE)
+
+
+def _splits(rules: Sequence[SplitRule]) -> list[list[str]]:
+    return [[rule.split, rule.runs.text] for rule in rules]
 
 
 def _map(names: Sequence[NewName]) -> dict[str, str]:

@@ -162,6 +162,7 @@ class Settled:
         filled: What of it was filled.
         diagnostics: Everything found so far, check's findings included.
         used: What the dataset block was filled from.
+        split_places: Where the recipe says which split a run is in, of the runs that it says it of.
     """
 
     resolution: Resolution
@@ -174,6 +175,7 @@ class Settled:
     filled: tuple[Filled, ...]
     diagnostics: tuple[Diagnostic, ...]
     used: Used = NOTHING_USED
+    split_places: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,9 @@ class Plan:
         labelling: What decided the labels of its objects.
         drawn: The runs whose split was drawn, as the result calls them.
         filled: What the sources say of the dataset that the recipe leaves open.
+        split_places: Where the recipe says which split a run is in, of the runs that it says it of, by their names in
+            the result.
+        offered: The pickable objects, and where each is from.
     """
 
     resolution: Resolution
@@ -233,6 +238,8 @@ class Plan:
     labelling: Labelling = field(default_factory=Labelling)
     drawn: frozenset[str] = frozenset()
     filled: tuple[Filled, ...] = ()
+    split_places: Mapping[str, Span] = field(default_factory=dict)
+    offered: Offered = field(default_factory=lambda: Offered({}))
 
     @property
     def checked(self) -> CheckedRecipe:
@@ -319,6 +326,7 @@ def settle(resolution: Resolution, facts: Facts, authors: Authors, used: Used = 
         filled,
         in_order(found),
         used,
+        assigned.places,
     )
 
 
@@ -377,6 +385,8 @@ def finish(settled: Settled, target: Target) -> Plan:
         labelling=labelling,
         drawn=frozenset(hidden.names.get(name, name) for name in settled.drawn),
         filled=filled,
+        split_places={hidden.names.get(name, name): span for name, span in settled.split_places.items()},
+        offered=settled.offered,
     )
 
 

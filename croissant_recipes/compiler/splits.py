@@ -27,11 +27,13 @@ class Assigned:
         of_runs: The split of each, ``""`` for none.
         drawn: Those that were drawn.
         diagnostics: What is wrong.
+        places: Where the recipe says so, of those that it says it of.
     """
 
     of_runs: Mapping[str, str]
     drawn: frozenset[str]
     diagnostics: tuple[Diagnostic, ...]
+    places: Mapping[str, Span] = field(default_factory=dict)
 
 
 def assign(checked: CheckedRecipe, artifacts: Mapping[str, pd.DataFrame], layers: Sequence[LayerRows]) -> Assigned:
@@ -50,20 +52,23 @@ def assign(checked: CheckedRecipe, artifacts: Mapping[str, pd.DataFrame], layers
         if layer.spec.splits:
             searched = _Searched.of([layer.tables["runs"]], [layer], f"{layer.spec.label} has")
             book.claim_rules(layer.spec.splits, searched)
-    leaving: set[str] = set()
+    leaving: dict[str, Span] = {}
     if checked.assign or checked.split_rows or checked.unassign:
         searched = _Searched.of([runs, *(layer.tables["runs"] for layer in layers)], layers, "there is")
         book.claim_rules(checked.assign, searched)
         for row in checked.split_rows:
             book.claim(row.run, row.split, row.span, searched)
-        leaving.update(name for choice in checked.unassign for name in book.meant(choice, searched))
+        leaving |= {name: choice.span for choice in checked.unassign for name in book.meant(choice, searched)}
     settled = {name: "" if name in leaving else split for name, split in book.settled().items()}
+    places = {name: claim.span for name, claim in book.claims.items() if claim.span} | leaving
     if asked.random is None:
-        return Assigned(settled, frozenset(), tuple(book.found))
+        return Assigned(settled, frozenset(), tuple(book.found), places)
     staying = {name: split for name, split in settled.items() if name not in leaving}
     rows = _rows_of_objects(artifacts, asked.random.stratify) if asked.random.stratify else {}
-    drawn = drawing.draw(asked.random, staying, rows, checked.document.key_span("splits", "random"))
-    return Assigned({**settled, **drawn.of_runs}, frozenset(drawn.of_runs), (*book.found, *drawn.diagnostics))
+    span = checked.document.key_span("splits", "random")
+    drawn = drawing.draw(asked.random, staying, rows, span)
+    places |= dict.fromkeys(drawn.of_runs, span)
+    return Assigned({**settled, **drawn.of_runs}, frozenset(drawn.of_runs), (*book.found, *drawn.diagnostics), places)
 
 
 def _rows_of_objects(artifacts: Mapping[str, pd.DataFrame], artifact: str) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -43,6 +43,8 @@ class Origin:
         base: Identity of the Croissant that it starts from, if there is one.
         sources: Identity of each source by its name.
         layers: What each layer was, in plain JSON values, in the order of their numbers.
+        parts: Digests of what else the recipe said, by where it said it; empty in a record of a version that noted
+            none.
     """
 
     recipe: str
@@ -51,6 +53,7 @@ class Origin:
     base: str | None
     sources: Mapping[str, str]
     layers: Sequence[Mapping[str, Any]]
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ def files_of(
         "base": origin.base,
         "sources": dict(sorted(origin.sources.items())),
         "layers": list(origin.layers),
+        **({"parts": origin.parts} if origin.parts else {}),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
         "metadata": dict(sorted(digests_of(metadata_of(manifest)).items())),
         "config": dict(sorted(digests_of(config_of(manifest)).items())),
@@ -149,6 +153,7 @@ def parse(files: Mapping[str, bytes]) -> BuildRecord | None:
                 document["base"],
                 dict(document["sources"]),
                 list(document["layers"]),
+                dict(document.get("parts", {})),
             )
             rows = row_record.parse(files[ROWS_FILE]) if ROWS_FILE in files else None
             return _record(origin, origin.recipe, document, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pandas as pd
 from croissant_recipes import tables
 from croissant_recipes.croissant import renames
 from croissant_recipes.croissant.manifest import named_others
-from croissant_recipes.croissant.renames import WAYS, Renames, Sides, Way
+from croissant_recipes.croissant.renames import WAYS, Called, Renames, Sides, Way, unknown
 from croissant_recipes.differences import differing
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.tables import Mask, Positions
@@ -66,6 +66,17 @@ class ChangedObject:
         return {k: (self.before.get(k), self.after.get(k)) for k in differing(self.before, self.after)}
 
 
+class Places(NamedTuple):
+    """Where the rows of ``TableChanges`` stand in the tables that were compared, each as the attribute of its name."""
+
+    added: Positions
+    removed: Positions
+    before: Positions
+    after: Positions
+    renamed_before: Positions
+    renamed_after: Positions
+
+
 @dataclass(frozen=True)
 class TableChanges:
     """Changes of one record set.
@@ -78,6 +89,7 @@ class TableChanges:
             the other are one row. Its other columns may differ too.
         ways: What tells so of each, as positions in ``WAYS``.
         unchanged: How many rows stay.
+        at: Where the rows stand.
     """
 
     record_set: str
@@ -89,6 +101,7 @@ class TableChanges:
     renamed_after: pd.DataFrame
     ways: npt.NDArray[np.int8]
     unchanged: int
+    at: Places
 
     def __bool__(self) -> bool:
         return bool(len(self.added) or len(self.after) or len(self.removed) or len(self.renamed_after))
@@ -138,10 +151,11 @@ def compare(
     new: Mapping[str, pd.DataFrame],
     old_manifest: Mapping[str, Any] | None,
     new_manifest: Mapping[str, Any],
+    called: tuple[Called, Called] = (unknown, unknown),
 ) -> Changes:
-    """Compare an existing Croissant, or none, with a planned one."""
+    """Compare an existing Croissant, or none, with a planned one. ``called`` is what sources call the rows of each."""
     before, after = _metadata(old_manifest or {}), _metadata(new_manifest)
-    changes = compare_tables(old or {name: tables.records(name) for name in RECORD_SETS}, new)
+    changes = compare_tables(old or {name: tables.records(name) for name in RECORD_SETS}, new, called)
     return Changes(
         exists=old is not None,
         tables=changes,
@@ -155,9 +169,13 @@ def compare(
     )
 
 
-def compare_tables(old: Mapping[str, pd.DataFrame], new: Mapping[str, pd.DataFrame]) -> dict[str, TableChanges]:
+def compare_tables(
+    old: Mapping[str, pd.DataFrame],
+    new: Mapping[str, pd.DataFrame],
+    called: tuple[Called, Called] = (unknown, unknown),
+) -> dict[str, TableChanges]:
     """Compare the record tables of two Croissants by key. Of rows of one key in an old table, the first counts."""
-    met = {name: _Met.of(name, old[name], new[name]) for name in RECORD_SETS}
+    met = {name: _Met.of(name, old[name], new[name], called) for name in RECORD_SETS}
     renamed = renames.find({name: rows.sides for name, rows in met.items()})
     return {name: rows.changes(name, renamed[name]) for name, rows in met.items()}
 
@@ -174,34 +192,44 @@ class _Met:
     unchanged: int
 
     @classmethod
-    def of(cls, record_set: str, old: pd.DataFrame, new: pd.DataFrame) -> _Met:
+    def of(cls, record_set: str, old: pd.DataFrame, new: pd.DataFrame, called: tuple[Called, Called]) -> _Met:
         key, none, nothing = RECORD_SETS[record_set].key, np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.bool_)
         if not len(old):
             (codes,) = tables.key_codes([new], key)
             return cls(Sides(old, new, none, np.argsort(codes, kind="stable")), none, none, nothing, 0)
         if old.equals(new):
             return cls(Sides(old, new, none, none), none, none, nothing, len(new))
-        unique = old[tables.first_of_each(old, key)]
-        at = tables.match(unique, new, key)
-        differs = np.zeros(len(at.old), dtype=np.bool_)
+        first = np.flatnonzero(tables.first_of_each(old, key))
+        at = tables.match(tables.take(old, first), new, key)
+        met, only_old = first[at.old], first[at.only_old]
+        differs = np.zeros(len(met), dtype=np.bool_)
         for column in RECORD_SETS[record_set].columns:
             if column not in key:
-                differs |= tables.differs(unique[column].take(at.old), new[column].take(at.new))
+                differs |= tables.differs(old[column].take(met), new[column].take(at.new))
         same = int(len(differs) - differs.sum())
-        return cls(Sides(unique, new, at.only_old, at.only_new), at.old, at.new, differs, same)
+        return cls(Sides(old, new, only_old, at.only_new, *called), met, at.new, differs, same)
 
     def changes(self, record_set: str, renamed: Renames) -> TableChanges:
         sides = self.sides
+        at = Places(
+            added=sides.only_new[~np.isin(sides.only_new, renamed.new)],
+            removed=sides.only_old[~np.isin(sides.only_old, renamed.old)],
+            before=self.old[self.differs],
+            after=self.new[self.differs],
+            renamed_before=renamed.old,
+            renamed_after=renamed.new,
+        )
         return TableChanges(
             record_set,
-            added=tables.take(sides.new, sides.only_new[~np.isin(sides.only_new, renamed.new)]),
-            removed=tables.take(sides.old, sides.only_old[~np.isin(sides.only_old, renamed.old)]),
-            before=tables.take(sides.old, self.old[self.differs]),
-            after=tables.take(sides.new, self.new[self.differs]),
-            renamed_before=tables.take(sides.old, renamed.old),
-            renamed_after=tables.take(sides.new, renamed.new),
+            added=tables.take(sides.new, at.added),
+            removed=tables.take(sides.old, at.removed),
+            before=tables.take(sides.old, at.before),
+            after=tables.take(sides.new, at.after),
+            renamed_before=tables.take(sides.old, at.renamed_before),
+            renamed_after=tables.take(sides.new, at.renamed_after),
             ways=renamed.ways,
             unchanged=self.unchanged,
+            at=at,
         )
 
 

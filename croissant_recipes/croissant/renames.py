@@ -5,7 +5,7 @@ All of it is done on columns: a row is a position, and only the rows that one si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,11 +23,13 @@ from croissant_recipes.tables import Positions
 class Way(StrEnum):
     """What tells that two rows are one.
 
-    ``PORTAL_ID``: the id of the portal's record; ``SHA256``, ``URL``: a value that one row of either side has.
+    ``SOURCE_NAME``: one source has both, under one name; ``PORTAL_ID``: the id of the portal's record; ``SHA256``,
+    ``URL``: a value that one row of either side has.
     ``ROWS``, of runs: all that is renamed out of one is now in the other. ``RUN``: its run is renamed, and all else of
     its key stays.
     """
 
+    SOURCE_NAME = "source name"
     PORTAL_ID = "portal id"
     SHA256 = "sha256"
     URL = "url"
@@ -36,6 +38,17 @@ class Way(StrEnum):
 
 
 WAYS = tuple(Way)
+
+SOURCE = "source"
+
+Called = Callable[[str, Positions], pd.DataFrame]
+"""What sources call some rows of a record set, given by their positions: ``SOURCE``, which source that is (empty where
+nobody knows), and the columns of the key."""
+
+
+def unknown(record_set: str, positions: Positions) -> pd.DataFrame:
+    """``Called`` of rows of which nobody knows where they are from."""
+    return tables.make({SOURCE: [""] * len(positions)}, (SOURCE, *RECORD_SETS[record_set].key))
 
 # Of annotations the file comes first: an annotation may have several, each of which is a row.
 _IDENTITIES = {
@@ -71,20 +84,24 @@ class Sides:
     """One record set before and after.
 
     Attributes:
-        old, new: The tables, without two rows of one key.
+        old, new: The tables.
         only_old, only_new: Positions of the rows whose key the other has not.
+        called_before, called_after: What sources call its rows.
     """
 
     old: pd.DataFrame
     new: pd.DataFrame
     only_old: Positions
     only_new: Positions
+    called_before: Called = unknown
+    called_after: Called = unknown
 
 
 def find(sides: Mapping[str, Sides]) -> dict[str, Renames]:
     """The renamed rows of every record set, of the rows that one side has alone. None of these is in two of them."""
     found = {name: _Found(name, of) for name, of in sides.items()}
     for rows in found.values():
+        rows.by_source_name()
         rows.by_identity()
     if "runs" in found:
         runs = found["runs"]
@@ -111,6 +128,18 @@ class _Found:
             self._pairs.append((old, new, way))
             self.left_old = self.left_old[~np.isin(self.left_old, old)]
             self.left_new = self.left_new[~np.isin(self.left_new, new)]
+
+    def by_source_name(self) -> None:
+        """Rows that one source has under one name, whatever the recipe makes of it: as far as no other one of the rows
+        that are left is made of the same."""
+        if not self or self.sides.called_before is unknown or self.sides.called_after is unknown:
+            return
+        of = SOURCE, *RECORD_SETS[self.record_set].key
+        old = self.sides.called_before(self.record_set, self.left_old)
+        new = self.sides.called_after(self.record_set, self.left_new)
+        at_old, at_new = (np.flatnonzero((t[SOURCE] != "") & ~tables.shares_key(t, of)) for t in (old, new))
+        met = tables.match(tables.take(old, at_old), tables.take(new, at_new), of)
+        self.add(self.left_old[at_old[met.old]], self.left_new[at_new[met.new]], Way.SOURCE_NAME)
 
     def by_identity(self) -> None:
         for column, way in _IDENTITIES.items():

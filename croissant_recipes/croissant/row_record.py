@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +31,7 @@ import pyarrow.parquet as pq
 from croissant_recipes import tables
 from croissant_recipes.croissant import serialize
 from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.tables import Positions
 
 ROWS_FILE = "croissant-recipe.parquet"
 
@@ -61,6 +63,10 @@ class WrittenRows:
 
     table: pa.Table
 
+    def count(self, record_set: str) -> int:
+        """How many rows there are."""
+        return len(self._of(record_set))
+
     def keys(self, record_set: str) -> pd.DataFrame:
         """The key columns of every row."""
         part, key = self._of(record_set), RECORD_SETS[record_set].key
@@ -79,6 +85,21 @@ class WrittenRows:
         columns = ("layer", _SOURCE.name, "selector")
         numbers = {c: part[c].to_pandas(types_mapper={pa.int16(): pd.Int16Dtype()}.get) for c in columns}
         return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
+
+    def origins(self, record_set: str, positions: Positions) -> pd.DataFrame:
+        """``layer`` and ``selector`` (-1 where there is nothing to say), the position of the ``source`` among the layer's
+        (0 where it has one), and the key columns as the source has them, of the rows at positions."""
+        part = self._of(record_set).take(pa.array(positions))
+        numbers = {"layer": -1, "selector": -1, _SOURCE.name: 0}
+        columns: dict[str, Any] = {
+            c: pc.fill_null(part[c], nothing).to_numpy() if c in part.column_names else np.zeros(len(part), np.int16)
+            for c, nothing in numbers.items()
+        }
+        for c in RECORD_SETS[record_set].key:
+            values, name = part[c], f"{SOURCE}{c}"
+            columns[c] = pc.coalesce(part[name], values) if name in part.column_names else values
+            columns[c] = columns[c].to_pandas()
+        return pd.DataFrame(columns)
 
     def _of(self, record_set: str) -> pa.Table:
         return self.table.filter(pc.equal(self.table["record_set"], record_set))

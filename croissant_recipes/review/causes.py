@@ -1,27 +1,50 @@
-"""Why rows change."""
+"""Why something changed: the recipe's line, a source that moved, the tool, others, or nobody knows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-Kind = Literal["recipe", "source", "tool", "others", "unknown"]
+import numpy as np
+import numpy.typing as npt
+
+from croissant_recipes.diagnostics import Span
+from croissant_recipes.location import without_credentials
+
+Ids = npt.NDArray[np.int32]
+"""A cause for each of some rows, as its position among all."""
+
+
+class CauseKind(StrEnum):
+    """What changed, so that something else did.
+
+    ``RECIPE``: what the recipe says; ``SOURCE``: what a source holds; ``TOOL``: the version of croissant-recipes;
+    ``OTHERS``: somebody who wrote to the Croissant; ``UNKNOWN``: nothing that is known tells.
+    """
+
+    RECIPE = "recipe"
+    SOURCE = "source"
+    TOOL = "tool"
+    OTHERS = "others"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a group of rows changes.
+    """Why something changed.
 
     Attributes:
-        kind: Who or what moved: the recipe, a source, the tool, or others who changed the Croissant.
+        kind: What changed first.
         what: One sentence, without the place.
-        file, line, column: The place in the recipe, where there is one.
-        layer: The number of the layer, as messages name it.
+        file, line, column: Where the recipe says it; of a source that moved, where the recipe names it, or the condition
+            that now leaves something out. The file is as the recipe was given.
+        layer: The number of the layer that brings, or would bring, the rows.
         source: The name of the source that moved.
-        depositions: The ids of the portal's depositions that rows come from, sorted.
+        depositions: The portal's depositions that the rows are of, by id.
     """
 
-    kind: Kind
+    kind: CauseKind
     what: str
     file: str | None = None
     line: int | None = None
@@ -30,5 +53,70 @@ class Cause:
     source: str | None = None
     depositions: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Whatever the sentence is made of: no cause tells a password.
+        object.__setattr__(self, "what", without_credentials(self.what))
 
-UNKNOWN = Cause("unknown", "why is not known")
+    @property
+    def place(self) -> str | None:
+        """``recipe.yaml:12``."""
+        return f"{self.file}:{self.line}" if self.file is not None else None
+
+    def at(self, span: Span | None) -> Cause:
+        """The same at a place."""
+        if span is None:
+            return self
+        return replace(self, file=span.file, line=span.line, column=span.column)
+
+
+UNTOLD = Cause(CauseKind.UNKNOWN, "nothing says how the two came about")
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The cause of each change.
+
+    Attributes:
+        all: Every cause, each once.
+        rows: By record set, and by ``added``, ``removed``, ``changed`` and ``renamed``, of each row in the table of
+            ``TableChanges``.
+        objects: By name, of pickable objects that differ.
+        metadata: By key, of metadata that differs.
+        split_moves: Of each row of ``Changes.split_moves``.
+    """
+
+    all: Sequence[Cause]
+    rows: Mapping[str, Mapping[str, Ids]]
+    objects: Mapping[str, Cause] = field(default_factory=dict)
+    metadata: Mapping[str, Cause] = field(default_factory=dict)
+    split_moves: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+
+class Ledger:
+    """Causes by number, so that a million rows of one reason have one.
+
+    Some causes are doubtful: what a recipe says of what only the source knows changed, and whether the source moved too is
+    not known from the row. Where nothing else shows that it did, it is the recipe.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[Cause, int] = {}
+        self._doubtful: dict[int, Cause] = {}
+
+    def number(self, cause: Cause) -> int:
+        return self._numbers.setdefault(cause, len(self._numbers))
+
+    def doubtful(self, cause: Cause, source: str) -> int:
+        """A cause of the recipe that may be one of a source."""
+        number = self.number(cause)
+        what = f"{cause.what}, and source {source!r} moved too: which of them it is cannot be told"
+        self._doubtful[number] = replace(cause, kind=CauseKind.UNKNOWN, what=what, source=source)
+        return number
+
+    def all(self) -> tuple[Cause, ...]:
+        """Every cause by its number."""
+        moved = {cause.source for cause in self._numbers if cause.kind is CauseKind.SOURCE}
+        return tuple(
+            doubted if (doubted := self._doubtful.get(number)) is not None and doubted.source in moved else cause
+            for cause, number in self._numbers.items()
+        )
