@@ -26,6 +26,7 @@ LAYERS = (
     {"compiler"},
     {"review"},
     {"planning", "starter"},
+    {"review"},
     {"building"},
     {"adopting"},
     {"report"},

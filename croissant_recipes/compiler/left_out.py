@@ -20,8 +20,8 @@ from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.tables import Mask, Positions
 
 GONE = -1
-"""Beside ``Fate``: no source of the layer shows the row, and no name of it is left out. It is not there, or what it says
-beside its names (``where``, ``authors``, what its run holds) is asked of the source and is not so."""
+"""Beside ``Fate``: no source of the layer shows the row, and no name of it is left out. It is not there, or what it
+says beside its names (``where``, ``authors``, what its run holds) is asked of the source and is not so."""
 
 
 class Condition(IntEnum):
@@ -73,9 +73,8 @@ def seek(layer: LayerRows, artifact: str, source: int, wanted: pd.DataFrame) -> 
     conditions = np.full(len(rows), Condition.OWN, dtype=np.int8)
     if described.of_run:
         asked = np.flatnonzero((fates == Fate.RUN_LEFT_OUT) | (fates == GONE))
-        names = pd.unique(wanted["run"].take(asked))
-        runs = seek(layer, "runs", source, tables.make({"name": names}, ("name",)))
-        at = pd.Index(names).get_indexer(wanted["run"].take(asked))
+        at, names = pd.factorize(wanted["run"].take(asked))
+        runs = seek(layer, "runs", source, tables.make({"name": names.tolist()}, ("name",)))
         decide = runs.fates[at] != Fate.TAKEN
         asked, at = asked[decide], at[decide]
         fates[asked], selectors[asked] = runs.fates[at], runs.selectors[at]
@@ -131,9 +130,7 @@ class Reason:
     decided_by: tuple[str, ...]
 
 
-def reason(
-    spec: LayerSpec, document: Document, artifact: str, fate: int, selector: int, condition: int
-) -> Reason:
+def reason(spec: LayerSpec, document: Document, artifact: str, fate: int, selector: int, condition: int) -> Reason:
     """Why a layer has no row of ``fate``, which is neither ``TAKEN`` nor ``GONE``."""
     decides = "runs" if condition == Condition.RUN else artifact
     chosen = spec.filters[decides]

@@ -50,6 +50,7 @@ def unknown(record_set: str, positions: Positions) -> pd.DataFrame:
     """``Called`` of rows of which nobody knows where they are from."""
     return tables.make({SOURCE: [""] * len(positions)}, (SOURCE, *RECORD_SETS[record_set].key))
 
+
 # Of annotations the file comes first: an annotation may have several, each of which is a row.
 _IDENTITIES = {
     "portal_annotation_file_id": Way.PORTAL_ID,

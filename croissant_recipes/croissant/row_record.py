@@ -87,8 +87,8 @@ class WrittenRows:
         return pd.DataFrame(numbers | {f"{SOURCE}{c}": _column(part, f"{SOURCE}{c}") for c in _NAMED})
 
     def origins(self, record_set: str, positions: Positions) -> pd.DataFrame:
-        """``layer`` and ``selector`` (-1 where there is nothing to say), the position of the ``source`` among the layer's
-        (0 where it has one), and the key columns as the source has them, of the rows at positions."""
+        """``layer`` and ``selector`` (-1 where there is nothing to say), the position of the ``source`` among the
+        layer's (0 where it has one), and the key columns as the source has them, of the rows at positions."""
         part = self._of(record_set).take(pa.array(positions))
         numbers = {"layer": -1, "selector": -1, _SOURCE.name: 0}
         columns: dict[str, Any] = {

@@ -37,8 +37,8 @@ class Cause:
     Attributes:
         kind: What changed first.
         what: One sentence, without the place.
-        file, line, column: Where the recipe says it; of a source that moved, where the recipe names it, or the condition
-            that now leaves something out. The file is as the recipe was given.
+        file, line, column: Where the recipe says it; of a source that moved, where the recipe names it, or the
+            condition that now leaves something out. The file is as the recipe was given.
         layer: The number of the layer that brings, or would bring, the rows.
         source: The name of the source that moved.
         depositions: The portal's depositions that the rows are of, by id.
@@ -69,7 +69,7 @@ class Cause:
         return replace(self, file=span.file, line=span.line, column=span.column)
 
 
-UNTOLD = Cause(CauseKind.UNKNOWN, "nothing says how the two came about")
+UNKNOWN = Cause(CauseKind.UNKNOWN, "nothing says how the two came about")
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,14 @@ class Causes:
     split_moves: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
 
+NO_CAUSES = Causes((), {})
+
+
 class Ledger:
     """Causes by number, so that a million rows of one reason have one.
 
-    Some causes are doubtful: what a recipe says of what only the source knows changed, and whether the source moved too is
-    not known from the row. Where nothing else shows that it did, it is the recipe.
+    Some causes are doubtful: what a recipe says of what only the source knows changed, and whether the source moved too
+    is not known from the row. Where nothing else shows that it did, it is the recipe.
     """
 
     def __init__(self) -> None:

@@ -68,7 +68,10 @@ class Making:
         """How a build came about, by its record; ``None`` where that says nothing of it."""
         if not origin.recipe_digest:
             return None
-        layers = {int(layer["layer"]): layer for layer in origin.layers}
+        try:
+            layers = {int(layer["layer"]): layer for layer in origin.layers if layer.keys() & {"source", "sources"}}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
         return cls(
             origin.recipe, origin.recipe_digest, origin.version, origin.sources, origin.base, layers, origin.parts
         )
@@ -105,6 +108,11 @@ class Comparison:
     @property
     def same_tool(self) -> bool:
         return self.before.version == self.after.version
+
+    @property
+    def same_sources(self) -> bool:
+        of = ((dict(making.identities), making.base) for making in (self.before, self.after))
+        return next(of) == next(of)
 
     @property
     def parts_known(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from croissant_recipes import tables
@@ -16,7 +18,7 @@ from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.croissant.renames import WAYS, Way
 from croissant_recipes.diagnostics import Span
 from croissant_recipes.language.checked import TypeFilter
-from croissant_recipes.review.causes import UNTOLD, Cause, CauseKind, Ids, Ledger
+from croissant_recipes.review.causes import UNKNOWN, Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import BASE, Comparison
 from croissant_recipes.review.row_origins import NOWHERE, PlannedRows, RowOrigins, WrittenRows, as_artifacts
 from croissant_recipes.review.split_causes import SplitCauses
@@ -165,9 +167,10 @@ class RowCauses:
     def _of_spacings(self, table: TableChanges) -> dict[str, Ids]:
         """Voxel spacings follow from the rows that have them, and from the names of runs."""
         runs = self.changes.tables["runs"]
-        by_run = dict(zip(runs.renamed_after["name"], self.found.get("runs", {}).get("renamed", ()), strict=False))
+        of_runs = self.found.get("runs", {}).get("renamed", _unset(0))
+        by_run = dict(zip(runs.renamed_after["name"], of_runs.tolist(), strict=True))
         renamed = [by_run.get(run, _UNSET) for run in table.renamed_after["run"]]
-        untold = self.ledger.number(UNTOLD)
+        untold = self.ledger.number(UNKNOWN)
         return {
             "added": self._following(table.added, ("added", "renamed"), "renamed_after", untold),
             "removed": self._following(table.removed, ("removed", "renamed"), "renamed_before", untold),
@@ -178,7 +181,7 @@ class RowCauses:
     def _following(self, spacings: pd.DataFrame, kinds: Sequence[str], renamed: str, untold: int) -> Ids:
         key = list(RECORD_SETS["voxel_spacings"].key)
         parts, ids = [], []
-        for artifact, described in ARTIFACTS.items():
+        for described in ARTIFACTS.values():
             for record_set in described.record_sets if described.spaces else ():
                 for kind in kinds:
                     changes = self.changes.tables[record_set]
@@ -186,7 +189,6 @@ class RowCauses:
                     if len(rows) and record_set in self.found:
                         parts.append(rows[key])
                         ids.append(self.found[record_set][kind])
-            del artifact
         found = np.full(len(spacings), untold, dtype=np.int32)
         if parts and len(found):
             stacked = tables.concat(parts)
@@ -200,9 +202,7 @@ class RowCauses:
 
     # What comes
 
-    def _came(
-        self, record_set: str, layer: int, source: int, rows: pd.DataFrame, verb: str = "new in"
-    ) -> Ids | int:
+    def _came(self, record_set: str, layer: int, source: int, rows: pd.DataFrame, verb: str = "new in") -> Ids | int:
         """Why a layer has rows now."""
         comparison = self.comparison
         if not self.changes.exists:
@@ -305,10 +305,11 @@ class RowCauses:
         codes, names = pd.factorize(rows["run"])
         runs = self.layers[layer].stock.table("runs")
         of_source = runs.iloc[self.layers[layer].stock.slices("runs")[source]]
-        at = pd.Index(of_source["name"].drop_duplicates()).get_indexer(pd.Index(names))
         kept = of_source.drop_duplicates("name")
-        found = kept.iloc[at[at >= 0]].reset_index(drop=True) if (at >= 0).all() else tables.make({"name": names}, ("name",))
-        return codes, found
+        at = pd.Index(kept["name"]).get_indexer(pd.Index(names))
+        if (at < 0).any():
+            return codes, tables.make({"name": names.tolist()}, ("name",))
+        return codes, kept.iloc[at].reset_index(drop=True)
 
     def _unheld(self, layer: int, filters: Mapping[str, TypeFilter], runs: pd.DataFrame) -> tuple[Mask, bool]:
         """Runs that did not hold what the layer asked for, and whether that is sure."""
@@ -522,10 +523,7 @@ class RowCauses:
         assert comparison is not None
         spec, name = self.layers[layer].spec, self.layers[layer].spec.sources[source]
         names = _names_in(RECORD_SETS[record_set].columns, int(rows["fields"].iloc[0]))
-        if layer == BASE:
-            other = self._other_base(comparison, gone=False)
-        else:
-            other = self._other_source(name, layer)
+        other = self._other_base(comparison, gone=False) if layer == BASE else self._other_source(name, layer)
         if other is not None:
             return other
         placed = self._placed_elsewhere(layer) if "url" in names else None
@@ -543,7 +541,7 @@ class RowCauses:
         comparison, target = self.comparison, self.plan.target.spec
         assert comparison is not None
         for key in _OUTPUT_PLACE:
-            if comparison.differing(*target.path, key) is not None:
+            if comparison.differing(*map(str, target.path), key) is not None:
                 return self._cause(f"`{key}` is another one", self.document.key_span(*target.path, key), layer)
         if layer != BASE and self._says(layer, "operation"):
             spec = self.layers[layer].spec
@@ -621,14 +619,15 @@ class RowCauses:
         given, decided = of.spec.renames.get(kind, ()), of.renamed_by.get(kind, {})
         codes, names = pd.factorize(rows[column])
         at = np.array([decided.get(str(name), -1) if template not in new else -1 for name in names], dtype=np.int64)
+        before = entries[0] or {}
         ids = _unset(len(names))
-        for place in np.unique(at).tolist():
+        for i, (name, place) in enumerate(zip(names, at.tolist(), strict=True)):
             if place >= 0:
-                cause = self._cause(f"`rename` of {of.spec.label} calls {given[place].old!r} {given[place].new!r}", given[place].span, layer)
+                what, span = f"calls {given[place].old!r} {given[place].new!r}", given[place].span
             else:
-                span = self.document.key_span("layers", of.spec.index, "rename", kind)
-                cause = self._cause(f"`rename` of {of.spec.label} has other {kind.replace('_', ' ')}", span, layer)
-            ids[at == place] = self.ledger.number(cause)
+                span = self._key_or_layer(layer, "rename")
+                what = f"calls {name!r} {before[name]!r} no more" if name in before else f"has other {_words(kind)}"
+            ids[i] = self.ledger.number(self._cause(f"`rename` of {of.spec.label} {what}", span, layer))
         return ids[codes]
 
     def _naming_place(self, layer: int) -> Span | None:
@@ -672,13 +671,15 @@ class RowCauses:
         versions = f"croissant-recipes {after.version}, no more {before.version}"
         if not comparison.same_tool:
             if is_same:
-                return _as(bare, CauseKind.TOOL, f"{versions}, makes something else of the same source", source=None)
-            return _as(bare, CauseKind.UNKNOWN, f"{what}, or made otherwise by {versions}")
+                what = f"{versions}, makes something else of the same source"
+                return replace(bare, kind=CauseKind.TOOL, what=what, source=None)
+            return replace(bare, what=f"{what}, or made otherwise by {versions}")
         if is_same or self.written is None:
-            return _as(bare, CauseKind.UNKNOWN, f"{what}, which resolves to what it did")
+            return replace(bare, what=f"{what}, which resolves to what it did")
         if deposition:
-            return _as(bare, CauseKind.SOURCE, f"{what}, deposition {deposition}", depositions=(int(deposition),))
-        return _as(bare, CauseKind.SOURCE, what)
+            known = (int(deposition),)
+            return replace(bare, kind=CauseKind.SOURCE, what=f"{what}, deposition {deposition}", depositions=known)
+        return replace(bare, kind=CauseKind.SOURCE, what=what)
 
     # Small things
 
@@ -704,7 +705,7 @@ class RowCauses:
         return self.ledger.number(Cause(CauseKind.OTHERS if sure else CauseKind.UNKNOWN, what))
 
     def _untold(self) -> int:
-        return self.ledger.number(UNTOLD)
+        return self.ledger.number(UNKNOWN)
 
 
 def known_rows(of: LayerRows, artifact: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -740,11 +741,11 @@ def _parts(rows: pd.DataFrame, columns: Iterable[str]) -> Iterator[tuple[tuple[i
         yield tuple(one), np.flatnonzero(inverse.reshape(-1) == at)
 
 
-def _fields(record_set: str, before: pd.DataFrame, after: pd.DataFrame) -> npt_ints:
+def _fields(record_set: str, before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.int64]:
     return _mask_of(RECORD_SETS[record_set].columns, before, after)
 
 
-def _mask_of(columns: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> npt_ints:
+def _mask_of(columns: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Which of some columns differ in each row: bit n is column n."""
     found = np.zeros(len(after), dtype=np.int64)
     for at, column in enumerate(columns):
@@ -756,15 +757,13 @@ def _names_in(columns: Sequence[str], mask: int) -> list[str]:
     return [column for at, column in enumerate(columns) if mask >> at & 1]
 
 
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
 def _other(operation: str) -> str:
     return "append" if operation == "export" else "export"
 
 
 def _span_of(cause: Cause) -> Span | None:
     return None if cause.file is None else Span(cause.file, cause.line or 1, cause.column or 1)
-
-
-def _as(bare: Cause, kind: CauseKind, what: str, **more: object) -> Cause:
-    from dataclasses import replace
-
-    return replace(bare, kind=kind, what=what, **more)

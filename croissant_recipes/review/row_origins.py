@@ -37,8 +37,9 @@ class RowOrigins(Protocol):
     """Where the rows of a version are from."""
 
     def of(self, record_set: str, positions: Positions) -> pd.DataFrame:
-        """``layer`` (``NOWHERE`` where that is not known), the position of the ``source`` among the layer's, the ``row``
-        among what these hold (-1 where that is not known), and the columns of the key as the source has them."""
+        """``layer`` (``NOWHERE`` where that is not known), the position of the ``source`` among the layer's, the
+        ``row`` among what these hold (-1 where that is not known), and the columns of the key as the source has
+        them."""
 
     def called(self, record_set: str, positions: Positions) -> pd.DataFrame:
         """See ``renames.Called``."""
@@ -159,6 +160,17 @@ class WrittenRows:
         )
         return there, same
 
+    def restores(self, record_set: str, positions: Positions, table: pd.DataFrame) -> Mask:
+        """Where rows of a table, which are of the keys of those at positions, are as a build wrote them."""
+        rows, found = self.record.rows, np.zeros(len(positions), dtype=np.bool_)
+        if rows is None or not self._drifted(record_set):
+            return found
+        at = self._noted(record_set)[positions]
+        there = np.flatnonzero(at >= 0)
+        now = serialize.row_digests(record_set, tables.take(table, there))
+        found[there] = pc.equal(rows.digests(record_set).take(pa.array(at[there])), now).to_numpy(zero_copy_only=False)
+        return found
+
     def _drifted(self, record_set: str) -> bool:
         return record_set in self._changed_tables
 
@@ -186,11 +198,12 @@ def as_artifacts(record_set: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the key that their type of artifact has."""
     if RECORD_SETS[record_set].artifact != "segmentations":
         return rows
+    kinds = pd.Series(
+        next(kind for kind, name in SEGMENTATION_RECORD_SETS.items() if name == record_set), rows.index, dtype="str"
+    )
     if "is_multilabel" in rows:
-        kinds = np.where(rows["is_multilabel"], "multilabel", "binary")
-    else:
-        kinds = next(kind for kind, name in SEGMENTATION_RECORD_SETS.items() if name == record_set)
-    return rows.assign(segmentation_type=pd.Series(kinds, index=rows.index, dtype="str"))
+        kinds = kinds.mask(rows["is_multilabel"], "multilabel")
+    return rows.assign(segmentation_type=kinds)
 
 
 def _called(rows: pd.DataFrame, sources: Mapping[int, Any]) -> pd.DataFrame:
@@ -205,7 +218,7 @@ def _called(rows: pd.DataFrame, sources: Mapping[int, Any]) -> pd.DataFrame:
 def _nowhere(record_set: str, rows: int) -> pd.DataFrame:
     key = RECORD_SETS[record_set].key
     empty = tables.make({"layer": [NOWHERE] * rows, "source": [0] * rows, "row": [-1] * rows}, (*ORIGIN, *key))
-    return empty.astype({column: np.int64 for column in ORIGIN})
+    return empty.astype(dict.fromkeys(ORIGIN, np.int64))
 
 
 def _places_in(noted: pd.DataFrame, table: pd.DataFrame, key: list[str]) -> Positions:

@@ -1,0 +1,80 @@
+"""Why a run is in another split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from croissant_recipes.compiler.planner import Plan
+from croissant_recipes.diagnostics import Span
+from croissant_recipes.review.causes import UNKNOWN, Cause, CauseKind, Ids, Ledger
+from croissant_recipes.review.making import Comparison
+
+
+@dataclass(frozen=True)
+class SplitCauses:
+    """What decides splits.
+
+    Attributes:
+        plan: The plan.
+        comparison: How it and the version before differ in how they came about, ``None`` where that is not known.
+    """
+
+    plan: Plan
+    comparison: Comparison | None
+
+    def of(self, runs: pd.Series, ledger: Ledger) -> Ids:
+        """Why runs, by their names in the result, are in another split than they were."""
+        if self.comparison is None:
+            return np.full(len(runs), ledger.number(UNKNOWN), dtype=np.int32)
+        places = [self.plan.split_places.get(run) for run in runs]
+        by_recipe = self._recipe_differs()
+        first = self._first_lines(places)
+        numbers: dict[Span | None, int] = {}
+        found = []
+        for place in places:
+            at = first.get(place.file, place) if place is not None else None
+            if at not in numbers:
+                numbers[at] = ledger.number(self._cause(at, by_recipe=by_recipe))
+            found.append(numbers[at])
+        return np.array(found, dtype=np.int32)
+
+    def _recipe_differs(self) -> bool:
+        """Whether the recipe says something else of splits."""
+        comparison = self.comparison
+        assert comparison is not None
+        if comparison.same_recipe:
+            return False
+        if not comparison.parts_known or comparison.differing("splits") is not None:
+            return True
+        makings = comparison.before, comparison.after
+        one, other = ({str(layer.get("split")) for layer in making.layers.values()} for making in makings)
+        return one != other
+
+    def _first_lines(self, places: Sequence[Span | None]) -> dict[str, Span]:
+        """By the name of a split file, the first of its lines that decides: the lines of a file are one reason."""
+        files = {row.span.file for row in self.plan.checked.split_rows}
+        found: dict[str, Span] = {}
+        for place in places:
+            if place is not None and place.file in files:
+                found[place.file] = min(place, found.get(place.file, place))
+        return found
+
+    def _cause(self, place: Span | None, *, by_recipe: bool) -> Cause:
+        document = self.plan.checked.document
+        if by_recipe and place is not None:
+            return Cause(CauseKind.RECIPE, "the recipe puts runs into other splits").at(place)
+        if by_recipe:
+            span = document.key_span("splits") if ("splits",) in document.places else document.key_span("layers")
+            return Cause(CauseKind.RECIPE, "the recipe does not say any more which split runs are in").at(span)
+        comparison = self.comparison
+        assert comparison is not None
+        if comparison.same_recipe and comparison.same_sources:
+            return Cause(CauseKind.UNKNOWN, "runs are in other splits, of the same recipe and sources").at(place)
+        if not comparison.same_recipe or not comparison.same_tool:
+            return Cause(CauseKind.UNKNOWN, "the rows that decide splits are other ones").at(place)
+        what = "the sources moved, and runs are drawn otherwise" if place else "the source has runs in other splits"
+        return Cause(CauseKind.SOURCE, what).at(place)
