@@ -10,6 +10,7 @@ from typing import Any
 
 from compiling import plan, recipe
 
+from croissant_recipes import __version__
 from croissant_recipes.compiler.lineage import described, of_rows
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record, drift
@@ -26,13 +27,15 @@ from croissant_recipes.sources.identity import digest, rows_digest
 HEADER = """\
 recipe: 1
 name: small
-dataset: {name: Small, description: A few rows., version: 1.0.0, license: MIT, date_published: 2026-01-15, url: "https://example.org/small", creators: [{name: Lab}]}
+dataset:
+  {name: Small, description: A few rows., version: 1.0.0, license: MIT, date_published: 2026-01-15,
+   url: "https://example.org/small", creators: [{name: Example Lab}]}
 output: {project_root: out, base_url: "https://example.org/data"}
 sources:
   lab: {copick: {config: lab.json}}
   other: {copick: {config: other.json}}
 """
-"""Seven lines: what a test says begins at line 8."""
+"""Nine lines: what a test says begins at line 10, and the sources stand at 8 and 9."""
 
 Sources = Mapping[str, Inventory]
 
@@ -62,13 +65,13 @@ def planned(folder: Path, body: str, sources: Sources, header: str = HEADER, **p
     return replace(plan(checked, *held), identities=identities)
 
 
-def built(made: Plan, version: str = "0", **changes: Any) -> Existing:
+def built(made: Plan, **changes: Any) -> Existing:
     """The Croissant that a build of a plan leaves; ``changes`` are of what it notes of how it came about."""
     files = made.content.files()
     origin = Origin(
         made.checked.recipe.name,
         normal_form.digest(made.checked),
-        version,
+        __version__,
         None,
         made.identities,
         [described(layer.spec) for layer in made.resolution.layers.values()],

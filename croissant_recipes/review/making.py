@@ -114,6 +114,10 @@ class Comparison:
         of = ((dict(making.identities), making.base) for making in (self.before, self.after))
         return next(of) == next(of)
 
+    def is_same_source(self, name: str) -> bool:
+        """Whether a source resolves to what it did."""
+        return name in self.before.identities and self.before.identities[name] == self.after.identities.get(name)
+
     @property
     def parts_known(self) -> bool:
         return self.same_recipe or bool(self.before.parts)
@@ -152,7 +156,9 @@ class Comparison:
 
     def differing(self, *path: str) -> tuple[str, ...] | None:
         """The path below ``path`` of the first part of the recipe that is another one, itself included; ``None`` where
-        there is none."""
+        there is none that is known of."""
+        if self.same_recipe or not self.before.parts:
+            return None
         return _differing(_below(self.before.parts, path), _below(self.after.parts, path), path)
 
     def _do_the_same(self, old: int, new: int) -> bool:

@@ -291,10 +291,23 @@ class RowCauses:
         left = np.flatnonzero(ids == _UNSET)
         if len(left):
             asked = self._asked_otherwise(layer, artifact, filters[artifact], loosened=True)
+            if asked is None:
+                asked = self._named_otherwise(layer, source)
             ids[left] = (
                 self._moved(record_set, layer, source, tables.take(rows, left), verb) if asked is None else asked
             )
         return ids
+
+    def _named_otherwise(self, layer: int, source: int) -> int | None:
+        """A cause where a source is what it was, and the layer names what it has otherwise."""
+        comparison = self.comparison
+        assert comparison is not None
+        name = self.layers[layer].spec.sources[source]
+        if self.written is not None and not comparison.is_same_source(name):
+            return None
+        if not self._says(layer, *NAMING, "on_collision"):
+            return None
+        return self._recipe(f"{self.layers[layer].spec.label} names rows otherwise", self._naming_place(layer), layer)
 
     def _known_runs(
         self, layer: int, source: int, artifact: str, rows: pd.DataFrame
@@ -631,7 +644,9 @@ class RowCauses:
         return ids[codes]
 
     def _naming_place(self, layer: int) -> Span | None:
-        return next((self._key_or_layer(layer, key) for key in NAMING if self._says(layer, key)), None)
+        return next(
+            (self._key_or_layer(layer, key) for key in (*NAMING, "on_collision") if self._says(layer, key)), None
+        )
 
     def _key_or_layer(self, layer: int, key: str) -> Span | None:
         spec = self.layers[layer].spec
@@ -665,7 +680,7 @@ class RowCauses:
             span, is_same = self.document.key_span("base"), before.base is not None and before.base == after.base
         else:
             span = self.document.key_span("sources", name)
-            is_same = before.identities.get(name, "") == after.identities.get(name)
+            is_same = comparison.is_same_source(name)
         source = name if layer != BASE else None
         bare = Cause(CauseKind.UNKNOWN, "", layer=layer, source=source).at(span)
         versions = f"croissant-recipes {after.version}, no more {before.version}"

@@ -119,7 +119,7 @@ class WrittenRows:
             return _nowhere(record_set, len(positions))
         at = self._noted(record_set)[positions]
         known = np.flatnonzero(at >= 0)
-        found = rows.origins(record_set, at[known])
+        found = rows.origins(record_set, at[known]).drop(columns="selector")
         layers = found["layer"].to_numpy()
         found["layer"] = np.where(np.isin(layers, list(self.making.layers)), layers, NOWHERE)
         if len(known) < len(at):
