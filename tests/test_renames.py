@@ -241,7 +241,7 @@ def test_a_renaming_recipe_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     start = told.index("  picks: +0 ~0 -0, 12 renamed, 0 unchanged")
     assert told[start + 1 : start + 3] == [
         "    renamed:",
-        "      ~ TS_1, ada, 1, ribosome -> TS_1, ada, v1, ribosome (by sha256)",
+        "      ~ TS_1, ada, 1, ribosome -> TS_1, ada, v1, ribosome (by source name)",
     ]
     assert told[start + 12] == "      ~ and 2 more rows"
     document = json.loads(CliRunner().invoke(main, ["plan", "--format", "json", "recipe.yaml"]).stdout)
@@ -254,6 +254,6 @@ def test_a_renaming_recipe_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "before": {**key, "session_id": "1"},
         "key": {**key, "session_id": "v1"},
         "fields": {},
-        "by": "sha256",
+        "by": "source name",
     }
     assert changes["split_moves"] == [{"run": "TS_1", "before": "train", "after": "val"}]

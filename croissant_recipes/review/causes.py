@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -116,10 +116,11 @@ class Ledger:
         self._doubtful[number] = replace(cause, kind=CauseKind.UNKNOWN, what=what, source=source)
         return number
 
-    def all(self) -> tuple[Cause, ...]:
-        """Every cause by its number."""
-        moved = {cause.source for cause in self._numbers if cause.kind is CauseKind.SOURCE}
-        return tuple(
-            doubted if (doubted := self._doubtful.get(number)) is not None and doubted.source in moved else cause
-            for cause, number in self._numbers.items()
-        )
+    def all(self, used: Collection[int]) -> dict[int, Cause]:
+        """The causes of some numbers."""
+        named = {number: cause for cause, number in self._numbers.items() if number in used}
+        moved = {cause.source for cause in named.values() if cause.kind is CauseKind.SOURCE}
+        return {
+            number: doubted if (doubted := self._doubtful.get(number)) and doubted.source in moved else cause
+            for number, cause in named.items()
+        }

@@ -15,7 +15,7 @@ from croissant_recipes.croissant.build_record import BuildRecord
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.croissant.renames import Called, unknown
-from croissant_recipes.review.causes import UNKNOWN, Causes, Ledger
+from croissant_recipes.review.causes import UNKNOWN, Cause, Causes, Ids, Ledger
 from croissant_recipes.review.making import Comparison, Making
 from croissant_recipes.review.metadata_causes import MetadataCauses
 from croissant_recipes.review.row_causes import RowCauses
@@ -87,7 +87,23 @@ def causes(
     others = MetadataCauses(
         changes, plan, comparison, before.record if before else None, before.manifest if before else {}, manifest
     )
-    return Causes(ledger.all(), found, others.objects(), others.metadata(), moves)
+    return _numbered(ledger, found, moves, others.objects(), others.metadata())
+
+
+def _numbered(
+    ledger: Ledger, rows: Mapping[str, Mapping[str, Ids]], moves: Ids, *others: Mapping[str, Cause]
+) -> Causes:
+    """With causes that something has, each once, in the order of the rows."""
+    ids = [*(of for kinds in rows.values() for of in kinds.values()), moves]
+    used = list(dict.fromkeys(n for of in ids for n in pd.unique(of).tolist()))
+    named = ledger.all(used)
+    position = {cause: at for at, cause in enumerate(dict.fromkeys(named[n] for n in used))}
+    new = np.zeros(max(used, default=-1) + 1, dtype=np.int32)
+    for number in used:
+        new[number] = position[named[number]]
+    return Causes(
+        causes, {name: {k: new[of] for k, of in kinds.items()} for name, kinds in rows.items()}, *others, new[moves]
+    )
 
 
 def _of_moves(changes: Changes, found: Mapping[str, Mapping[str, Any]], ledger: Ledger) -> Any:
