@@ -217,7 +217,7 @@ def _prepare(
     # Where rows are from would tell of those that are hidden, too.
     lineage = {} if plan.target.spec.hides else of_rows(plan.rows, plan.resolution.layers)
     ours = _own_files(plan.content, content, files)
-    written = {**build_record.files_of(origin, plan.content.tables, lineage, ours), **files}
+    written = {**build_record.files_of(_noted(origin, plan), plan.content.tables, lineage, ours), **files}
     asked = (there_now, undecided) if there_now is not None and undecided else None
     return Prepared(
         there, aside, content, written, tuple(stale), reviewed, in_order(diagnostics), asked, compared, moves
@@ -311,9 +311,6 @@ def _span(plan: Plan, *key: str) -> Span:
 
 
 def _origin(plan: Plan, output: Output) -> Origin:
-    if plan.target.spec.hides:
-        # All else is of what is hidden, too, or lets a guess at it be tried out.
-        return Origin(plan.checked.recipe.name, "", __version__, None, {}, [])
     base = plan.resolution.base
     return Origin(
         recipe=plan.checked.recipe.name,
@@ -325,6 +322,14 @@ def _origin(plan: Plan, output: Output) -> Origin:
         layers=[described(layer.spec) for layer in plan.resolution.layers.values()],
         parts=normal_form.parts(plan.checked),
     )
+
+
+def _noted(origin: Origin, plan: Plan) -> Origin:
+    """What a build record says of it."""
+    if not plan.target.spec.hides:
+        return origin
+    # All else is of what is hidden, too, or lets a guess at it be tried out.
+    return Origin(origin.recipe, "", origin.version, None, {}, [])
 
 
 def _moved_on(plan: Plan, there: Existing, output: Output) -> list[Diagnostic]:

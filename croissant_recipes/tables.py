@@ -17,7 +17,7 @@ A *record table* is what a Croissant holds: one per record set, with exactly the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -162,6 +162,22 @@ def shares_key(table: pd.DataFrame, key: Sequence[str]) -> Mask:
     return earlier | later
 
 
+def alike(*columns: npt.NDArray[np.integer[Any]] | Mask) -> Iterator[Positions]:
+    """The positions of rows that have the same integers or flags in all columns, in order; the first rows come first."""
+    codes, possible = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        values, distinct = pd.factorize(column)
+        if possible * len(distinct) >= _MOST_CODES:
+            codes, possible = _dense(codes)
+        codes, possible = codes * len(distinct) + values, possible * len(distinct)
+    parts, distinct = pd.factorize(codes)
+    if len(distinct) > 1:
+        counts = np.bincount(parts, minlength=len(distinct))
+        yield from np.split(np.argsort(parts, kind="stable"), np.cumsum(counts)[:-1])
+    elif len(distinct):
+        yield np.arange(len(codes))
+
+
 class Match(NamedTuple):
     """Rows of two tables by key, as positions in order of key.
 
@@ -207,6 +223,14 @@ def differs(before: pd.Series, after: pd.Series) -> Mask:
         return np.asarray(pc.fill_null(differ, False).to_numpy(zero_copy_only=False))
     a, b = before.to_numpy(), after.to_numpy()
     return np.asarray((a != b) & ~((a != a) & (b != b)))
+
+
+def differing(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> Codes:
+    """Which of some columns differ in each row of two tables of equal length: bit n is column n."""
+    found = np.zeros(len(after), dtype=np.int64)
+    for at, column in enumerate(columns):
+        found |= differs(before[column], after[column]).astype(np.int64) << at
+    return found
 
 
 def take(table: pd.DataFrame, positions: Positions) -> pd.DataFrame:

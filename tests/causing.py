@@ -20,7 +20,8 @@ from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.language import normal_form
 from croissant_recipes.review.causes import Causes
-from croissant_recipes.review.reasons import Before, by_cause, compare
+from croissant_recipes.review.reviewing import Review, review
+from croissant_recipes.review.side import Side
 from croissant_recipes.sources.base import Inventory
 from croissant_recipes.sources.identity import digest, rows_digest
 
@@ -65,10 +66,9 @@ def planned(folder: Path, body: str, sources: Sources, header: str = HEADER, **p
     return replace(plan(checked, *held), identities=identities)
 
 
-def built(made: Plan, **changes: Any) -> Existing:
-    """The Croissant that a build of a plan leaves; ``changes`` are of what it notes of how it came about."""
-    files = made.content.files()
-    origin = Origin(
+def origin(made: Plan, **changes: Any) -> Origin:
+    """What a build of a plan notes of how it came about."""
+    found = Origin(
         made.checked.recipe.name,
         normal_form.digest(made.checked),
         __version__,
@@ -77,35 +77,51 @@ def built(made: Plan, **changes: Any) -> Existing:
         [described(layer.spec) for layer in made.resolution.layers.values()],
         normal_form.parts(made.checked),
     )
-    kept = build_record.files_of(
-        replace(origin, **changes), made.content.tables, of_rows(made.rows, made.resolution.layers), files
-    )
+    return replace(found, **changes)
+
+
+def built(made: Plan, **changes: Any) -> Existing:
+    """The Croissant that a build of a plan leaves; ``changes`` are of what it notes of how it came about."""
+    files = made.content.files()
+    lineage = of_rows(made.rows, made.resolution.layers)
+    kept = build_record.files_of(origin(made, **changes), made.content.tables, lineage, files)
     found = drift.parse({**files, **kept}, "out")
     assert found is not None
     return found
 
 
-def compared(before: Existing | Plan | None, after: Plan) -> tuple[Changes, Causes]:
+def side(of: Existing | Plan) -> Side:
+    """A version that is compared."""
+    if isinstance(of, Existing):
+        return Side.of_existing(of)
+    return Side.of_plan(of, of.content.tables, json.loads(of.content.files()[METADATA]), origin(of))
+
+
+def reviewed(before: Existing | Plan | None, after: Existing | Plan) -> Review:
+    """How two versions differ."""
+    return review(None if before is None else side(before), side(after))
+
+
+def compared(before: Existing | Plan | None, after: Existing | Plan) -> tuple[Changes, Causes]:
     """What differs, and why."""
-    manifest = json.loads(after.content.files()[METADATA])
-    known = None
-    if isinstance(before, Existing):
-        known = Before.of_existing(before)
-    elif before is not None:
-        known = Before.of_plan(before, json.loads(before.content.files()[METADATA]))
-    return compare(known, after, after.content.tables, manifest)
+    found = reviewed(before, after)
+    return found.changes, found.causes
 
 
-def told(before: Existing | Plan | None, after: Plan) -> list[Told]:
+def told(before: Existing | Plan | None, after: Existing | Plan) -> list[Told]:
     """All causes of rows, in the order of record sets and kinds of change."""
     changes, causes = compared(before, after)
-    found = []
-    for record_set in changes.tables:
-        for kind in ("added", "removed", "changed", "renamed"):
-            for number, rows in by_cause(causes, record_set, kind).items():
-                cause = causes.all[number]
-                found.append(Told(record_set, kind, str(cause.kind), cause.line, cause.layer, cause.what, len(rows)))
-    return found
+    return [
+        Told(name, kind, str(cause.kind), cause.line, cause.layer, cause.what, int((ids == at).sum()))
+        for name in changes.tables
+        for kind, ids in ((kind, causes.rows.get(name, {}).get(kind)) for kind in KINDS)
+        if ids is not None
+        for at, cause in enumerate(causes.all)
+        if (ids == at).any()
+    ]
+
+
+KINDS = "added", "removed", "changed", "renamed"
 
 
 def lines(found: Sequence[Told]) -> list[tuple[Any, ...]]:

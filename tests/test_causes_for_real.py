@@ -35,7 +35,7 @@ def causes_of(recipe: str, **options: Any) -> dict[tuple[str, str], Counter[Caus
     (result,) = api.plan(recipe, options=Options(**options))
     assert result.ok, [str(d) for d in result.diagnostics]
     assert result.prepared is not None
-    found, changes = result.prepared.causes, result.prepared.changes
+    found, changes = result.prepared.review.causes, result.prepared.changes
     for name, table in changes.tables.items():
         if table:
             sizes = {"added": table.added, "removed": table.removed, "changed": table.after, "renamed": table.ways}
@@ -179,7 +179,8 @@ def test_a_where_is_the_recipes_doing_unless_the_portal_moved_too(tmp_path: Path
     ((cause, _),) = still["picks", "removed"].items()
     assert (cause.kind, cause.line, cause.layer) == ("recipe", 17, 1)
     assert cause.what == "`where` of layer 1 (export cdp) leaves these picks out"
-    both = moved(tmp_path / "both", f"{ALL}\n    tomograms: all", f"{AUTOMATED}\n    tomograms: all", LATER, _fewer())
+    more = "\n    tomograms: all\n    on_collision: first"
+    both = moved(tmp_path / "both", f"{ALL}{more}", f"{AUTOMATED}{more}", LATER, _fewer())
     assert {c.kind for c in both["tomograms", "removed"]} == {"source"}
     assert {c.kind for c in both["picks", "removed"]} == {"unknown"}
     back = moved(tmp_path / "back", AUTOMATED, ALL, BEFORE, BEFORE)
@@ -187,8 +188,9 @@ def test_a_where_is_the_recipes_doing_unless_the_portal_moved_too(tmp_path: Path
 
 
 def _fewer() -> Tables:
-    """Without a tomogram, so that the portal is seen to move."""
-    return {**LATER, "Tomogram": LATER["Tomogram"][1:]}
+    """Without the tomograms of a run, so that the portal is seen to move."""
+    gone = LATER["Tomogram"][0]["runId"]
+    return {**LATER, "Tomogram": [t for t in LATER["Tomogram"] if t["runId"] != gone]}
 
 
 def test_until_is_the_recipes_doing(tmp_path: Path) -> None:

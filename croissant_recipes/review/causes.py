@@ -42,6 +42,8 @@ class Cause:
         layer: The number of the layer that brings, or would bring, the rows.
         source: The name of the source that moved.
         depositions: The portal's depositions that the rows are of, by id.
+        declares: Whether the recipe itself gives the other name, of rows that are renamed: they are known to be one row
+            of a source, and are not taken for one because they have something in common.
     """
 
     kind: CauseKind
@@ -52,6 +54,7 @@ class Cause:
     layer: int | None = None
     source: str | None = None
     depositions: tuple[int, ...] = ()
+    declares: bool = False
 
     def __post_init__(self) -> None:
         # Whatever the sentence is made of: no cause tells a password.
@@ -67,9 +70,6 @@ class Cause:
         if span is None:
             return self
         return replace(self, file=span.file, line=span.line, column=span.column)
-
-
-UNKNOWN = Cause(CauseKind.UNKNOWN, "nothing says how the two came about")
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,6 @@ class Causes:
     objects: Mapping[str, Cause] = field(default_factory=dict)
     metadata: Mapping[str, Cause] = field(default_factory=dict)
     split_moves: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
-
-
-NO_CAUSES = Causes((), {})
 
 
 class Ledger:

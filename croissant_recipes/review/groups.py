@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from croissant_recipes import tables
 from croissant_recipes.croissant.diff import Changes, TableChanges
-from croissant_recipes.review.causes import UNKNOWN, Cause
+from croissant_recipes.review.causes import Cause, Causes
 from croissant_recipes.review.classes import CLASSES, ChangeClass, RowClasses
 from croissant_recipes.tables import Positions
 
@@ -27,8 +28,8 @@ class Group:
         kind: The way.
         cause: The reason.
         change_class: How much it hurts.
-        fields: The columns that differ, of changed and renamed rows.
-        rows: Positions in the frame of ``TableChanges`` of that kind.
+        fields: The columns that differ, of changed and renamed rows: the same of all.
+        rows: Positions in the frame of ``TableChanges`` of that kind, in order.
     """
 
     record_set: str
@@ -41,23 +42,39 @@ class Group:
     def __len__(self) -> int:
         return len(self.rows)
 
-
-def of_changes(changes: Changes, classes: Mapping[str, RowClasses]) -> tuple[Group, ...]:
-    """All rows that change, by record set, kind and class."""
-    return tuple(group for name, table in changes.tables.items() for group in _of_table(table, classes[name]))
-
-
-def _of_table(table: TableChanges, classes: RowClasses) -> Iterator[Group]:
-    for kind in KINDS:
-        ranks = classes.of(kind)
-        for rank in sorted(set(ranks.tolist())):
-            rows = np.flatnonzero(ranks == rank)
-            yield Group(table.record_set, kind, UNKNOWN, CLASSES[rank], _fields(table, kind, rows), rows)
+    @property
+    def declared(self) -> bool:
+        """Whether the rows are renamed, and the recipe says so."""
+        return self.kind == "renamed" and self.cause.declares
 
 
-def _fields(table: TableChanges, kind: Kind, rows: Positions) -> tuple[str, ...]:
+def of_changes(changes: Changes, classes: Mapping[str, RowClasses], causes: Causes) -> tuple[Group, ...]:
+    """All rows that change, by record set and kind; what is worst first, then the groups with most rows."""
+    return tuple(
+        group
+        for name, table in changes.tables.items()
+        if table
+        for kind in KINDS
+        for group in sorted(
+            _of_kind(table, kind, classes[name], causes), key=lambda g: (-g.change_class.rank, -len(g), g.rows[0])
+        )
+    )
+
+
+def _of_kind(table: TableChanges, kind: Kind, classes: RowClasses, causes: Causes) -> Iterator[Group]:
+    ranks, why = classes.of(kind), causes.rows[table.record_set][kind]
+    columns, differing = _differing(table, kind)
+    for rows in tables.alike(ranks, why, differing):
+        first = rows[0]
+        fields = tuple(column for at, column in enumerate(columns) if differing[first] >> at & 1)
+        yield Group(table.record_set, kind, causes.all[why[first]], CLASSES[ranks[first]], fields, rows)
+
+
+def _differing(table: TableChanges, kind: Kind) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The columns, and which of them differ in each row: bit n is column n."""
     pairs = {"changed": (table.before, table.after), "renamed": (table.renamed_before, table.renamed_after)}
     if kind not in pairs:
-        return ()
+        return [], np.zeros(len(table.added if kind == "added" else table.removed), dtype=np.int64)
     before, after = pairs[kind]
-    return tuple(c for c in map(str, after) if tables.differs(before[c].take(rows), after[c].take(rows)).any())
+    columns = [str(column) for column in after]
+    return columns, tables.differing(before, after, columns)

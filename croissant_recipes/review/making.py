@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from croissant_recipes import __version__
 from croissant_recipes.compiler import lineage
-from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant.build_record import Origin
-from croissant_recipes.language import normal_form
 from croissant_recipes.language.checked import TypeFilter
 from croissant_recipes.language.normal_form import Parts
 
@@ -50,26 +47,13 @@ class Making:
     parts: Parts = field(default_factory=dict)
 
     @classmethod
-    def of_plan(cls, plan: Plan) -> Making:
-        """How a plan comes about."""
-        base = plan.resolution.base
-        return cls(
-            plan.checked.recipe.name,
-            normal_form.digest(plan.checked),
-            __version__,
-            plan.identities,
-            base.identity if base is not None and not plan.target.in_place else None,
-            {n: _plain(lineage.described(layer.spec)) for n, layer in plan.resolution.layers.items()},
-            normal_form.parts(plan.checked),
-        )
-
-    @classmethod
     def of_origin(cls, origin: Origin) -> Making | None:
-        """How a build came about, by its record; ``None`` where that says nothing of it."""
+        """How a build came or would come about, by its record; ``None`` where that says nothing of it."""
         if not origin.recipe_digest:
             return None
         try:
-            layers = {int(layer["layer"]): layer for layer in origin.layers if layer.keys() & {"source", "sources"}}
+            plain = [_plain(layer) for layer in origin.layers]
+            layers = {int(layer["layer"]): layer for layer in plain if layer.keys() & {"source", "sources"}}
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
         return cls(

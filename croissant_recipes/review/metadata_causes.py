@@ -9,13 +9,13 @@ from typing import Any
 
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant import build_record
-from croissant_recipes.croissant.build_record import BuildRecord
 from croissant_recipes.croissant.diff import ChangedObject, Changes
 from croissant_recipes.croissant.manifest import named_others
 from croissant_recipes.croissant.provenance import DERIVED_FROM, GENERATED_BY
 from croissant_recipes.diagnostics import Span
-from croissant_recipes.review.causes import UNKNOWN, Cause, CauseKind
+from croissant_recipes.review.causes import Cause, CauseKind
 from croissant_recipes.review.making import BASE, Comparison
+from croissant_recipes.review.side import Side
 
 _CONFIG = f"{build_record.CONFIG} "
 _BASE_URL = "copick:baseUrl"
@@ -34,21 +34,20 @@ class MetadataCauses:
         changes: What differs.
         plan: The plan.
         comparison: How it and the version before differ in how they came about, ``None`` where that is not known.
-        record: What the build noted that wrote the version before.
-        there, planned: The manifests of the two.
+        before: The version before.
+        planned: The manifest of the plan.
     """
 
     changes: Changes
     plan: Plan
     comparison: Comparison | None
-    record: BuildRecord | None
-    there: Mapping[str, Any]
+    before: Side
     planned: Mapping[str, Any]
 
     def objects(self) -> dict[str, Cause]:
         """By name, the cause of every pickable object that differs."""
-        noted = self.record.objects if self.record else None
-        theirs, ours = (build_record.objects_of(m) for m in (self.there, self.planned))
+        noted = self.before.record.objects if self.before.record else None
+        theirs, ours = (build_record.objects_of(m) for m in (self.before.manifest, self.planned))
         return {
             found.name: self._others(found.name, noted, theirs, ours) or self._of_object(found)
             for found in self.changes.objects
@@ -169,11 +168,11 @@ class MetadataCauses:
                 **{f"{_CONFIG}{k}": v for k, v in build_record.config_of(m).items()},
                 **named_others(m),
             }
-            for m in (self.there, self.planned)
+            for m in (self.before.manifest, self.planned)
         )
-        if self.record is not None and key != GENERATED_BY:
-            of_config = {f"{_CONFIG}{k}": v for k, v in self.record.config.items()}
-            noted = {**self.record.metadata, **of_config, **self.record.others}
+        if self.before.record is not None and key != GENERATED_BY:
+            of_config = {f"{_CONFIG}{k}": v for k, v in self.before.record.config.items()}
+            noted = {**self.before.record.metadata, **of_config, **self.before.record.others}
             if (others := self._others(key, noted, theirs, ours)) is not None:
                 return others
         comparison = self.comparison
@@ -224,4 +223,4 @@ class MetadataCauses:
         return self._by_sources(comparison, sorted(self.plan.identities))
 
     def _unknown(self) -> Cause:
-        return UNKNOWN if self.changes.exists else Cause(CauseKind.RECIPE, "the recipe says it")
+        return self.before.untold if self.changes.exists else Cause(CauseKind.RECIPE, "the recipe says it")

@@ -9,7 +9,9 @@ from croissant_recipes import allowing
 from croissant_recipes.codes import ExitCode
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
-from croissant_recipes.review import classes, composition, groups, risks, versions
+from croissant_recipes.croissant.renames import unknown
+from croissant_recipes.review import classes, composition, groups, reasons, risks, versions
+from croissant_recipes.review.causes import Causes
 from croissant_recipes.review.classes import ChangeClass
 from croissant_recipes.review.composition import Compared
 from croissant_recipes.review.groups import Group
@@ -28,6 +30,7 @@ class Review:
     Attributes:
         changes: What differs.
         groups: All rows that do, by what they have in common.
+        causes: Why, also of what is no row.
         risks: What breaks somebody.
         change_class: The worst of all.
         version: The version that it asks for.
@@ -36,6 +39,7 @@ class Review:
 
     changes: Changes
     groups: tuple[Group, ...]
+    causes: Causes
     risks: tuple[Risk, ...]
     change_class: ChangeClass
     version: Version
@@ -76,15 +80,20 @@ def review(before: Side | None, after: Side, allowed: Collection[str] = ()) -> R
         allowed: Words of ``--allow``, see ``allowing``.
     """
     changes = diff.compare(
-        before.tables if before else None, after.tables, before.manifest if before else None, after.manifest
+        before.tables if before else None,
+        after.tables,
+        before.manifest if before else None,
+        after.manifest,
+        (before.called if before else unknown, after.called),
     )
     of_rows = classes.of_rows(changes)
+    causes = reasons.of_changes(changes, before, after)
     found = risks.find(changes, before, after, allowed)
-    grouped = groups.of_changes(changes, of_rows)
+    grouped = groups.of_changes(changes, of_rows, causes)
     overall = _class(changes, grouped, found)
     step = _step(changes, grouped, found) if before else Step.NONE
     version = versions.of_change(step, before.manifest if before else None, after.manifest)
-    return Review(changes, grouped, found, overall, version, before, after)
+    return Review(changes, grouped, causes, found, overall, version, before, after)
 
 
 def _class(changes: Changes, grouped: Collection[Group], found: Collection[Risk]) -> ChangeClass:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from croissant_recipes import tables
@@ -18,9 +17,10 @@ from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.croissant.renames import WAYS, Way
 from croissant_recipes.diagnostics import Span
 from croissant_recipes.language.checked import TypeFilter
-from croissant_recipes.review.causes import UNKNOWN, Cause, CauseKind, Ids, Ledger
+from croissant_recipes.review.causes import Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import BASE, Comparison
-from croissant_recipes.review.row_origins import NOWHERE, PlannedRows, RowOrigins, WrittenRows, as_artifacts
+from croissant_recipes.review.row_origins import NOWHERE, as_artifacts
+from croissant_recipes.review.side import Side
 from croissant_recipes.review.split_causes import SplitCauses
 from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
 from croissant_recipes.sources.wanted import holders, takes
@@ -41,8 +41,8 @@ class RowCauses:
 
     Args:
         changes: What differs.
+        before, after: The two versions.
         plan: What would be written.
-        before, after: Where the rows of both versions are from.
         comparison: How the two differ in how they came about; ``None`` where that is not known.
         ledger: Where causes are noted.
         splits: What decides splits.
@@ -51,17 +51,18 @@ class RowCauses:
     def __init__(
         self,
         changes: Changes,
+        before: Side,
+        after: Side,
         plan: Plan,
-        before: RowOrigins | None,
-        after: PlannedRows,
         comparison: Comparison | None,
         ledger: Ledger,
         splits: SplitCauses,
     ) -> None:
-        self.changes, self.plan = changes, plan
-        self.before, self.after, self.comparison = before, after, comparison
+        assert after.rows is not None
+        self.changes, self.plan, self.side = changes, plan, before
+        self.before, self.after, self.comparison = before.rows, after.rows, comparison
         self.ledger, self.splits = ledger, splits
-        self.written = before if isinstance(before, WrittenRows) else None
+        self.written = before.written
         self.layers = plan.resolution.layers
         self.document = plan.checked.document
         self.found: dict[str, dict[str, Ids]] = {}
@@ -130,7 +131,9 @@ class RowCauses:
         new = self.after.of(record_set, table.at.after[left])
         same_origin = self._of_one_row(record_set, old, new)
         at = left[same_origin]
-        fields = _fields(record_set, tables.take(table.before, at), tables.take(table.after, at))
+        fields = tables.differing(
+            tables.take(table.before, at), tables.take(table.after, at), RECORD_SETS[record_set].columns
+        )
         rows = tables.take(new, np.flatnonzero(same_origin)).assign(fields=fields)
         ids[at] = self._by_origin(rows, lambda origin, part: self._altered(record_set, *origin, part), "fields")
         other = np.flatnonzero(~same_origin)
@@ -154,7 +157,7 @@ class RowCauses:
         old = self.before.of(record_set, table.at.renamed_before[at])
         new = self.after.of(record_set, table.at.renamed_after[at])
         key = RECORD_SETS[record_set].key
-        columns = _mask_of(key, tables.take(table.renamed_before, at), tables.take(table.renamed_after, at))
+        columns = tables.differing(tables.take(table.renamed_before, at), tables.take(table.renamed_after, at), key)
         rows = new.assign(columns=columns, old_layer=old["layer"].to_numpy())
         ids[at] = self._by_origin(
             rows, lambda origin, part: self._called(record_set, *origin, part), "columns", "old_layer"
@@ -170,7 +173,7 @@ class RowCauses:
         of_runs = self.found.get("runs", {}).get("renamed", _unset(0))
         by_run = dict(zip(runs.renamed_after["name"], of_runs.tolist(), strict=True))
         renamed = [by_run.get(run, _UNSET) for run in table.renamed_after["run"]]
-        untold = self.ledger.number(UNKNOWN)
+        untold = self._untold()
         return {
             "added": self._following(table.added, ("added", "renamed"), "renamed_after", untold),
             "removed": self._following(table.removed, ("removed", "renamed"), "renamed_before", untold),
@@ -413,10 +416,9 @@ class RowCauses:
         sought = left_out.seek(of, artifact, source, as_artifacts(record_set, rows))
         ids = _unset(len(rows))
         there = sought.rows >= 0
-        states = np.stack([sought.fates, sought.selectors, sought.conditions, there], axis=1)
-        for state in np.unique(states, axis=0).tolist():
-            at = np.flatnonzero((states == state).all(axis=1))
-            fate, selector, condition, found = state
+        states = sought.fates, sought.selectors, sought.conditions, there
+        for at in tables.alike(*states):
+            fate, selector, condition, found = (int(of[at[0]]) for of in states)
             if fate == Fate.TAKEN:
                 ids[at] = self._taken_elsewhere(record_set, of, source, sought.rows[at])
                 continue
@@ -597,7 +599,7 @@ class RowCauses:
             return self._untold()
         spec = self.layers[layer].spec
         if comparison.pairs.get(old) != layer:
-            return self._recipe(f"{spec.label} takes it, and gives it another name", spec.span, layer)
+            return self._named(f"{spec.label} takes it, and gives it another name", spec.span, layer)
         if not self._says(layer, *NAMING):
             if self.plan.target.spec.masks:
                 span = self.document.key_span(*self.plan.target.spec.path, "mask_runs")
@@ -613,8 +615,8 @@ class RowCauses:
                 return found
         if self._says(layer, "run_name") and {"run", "name"} & {*columns}:
             what = f"`run_name` of {spec.label} names runs otherwise"
-            return self._recipe(what, self._key_or_layer(layer, "run_name"), layer)
-        return self._recipe(f"{spec.label} gives it another name", self._naming_place(layer), layer)
+            return self._named(what, self._key_or_layer(layer, "run_name"), layer)
+        return self._named(f"{spec.label} gives it another name", self._naming_place(layer), layer)
 
     def _renamed_by(self, layer: int, kind: str, column: str, rows: pd.DataFrame) -> Ids | None:
         """What gives names of one kind, by entry; ``None`` where the recipe says of it what it said."""
@@ -625,8 +627,8 @@ class RowCauses:
         entries = (old.get("rename") or {}).get(kind), (new.get("rename") or {}).get(kind)
         if template is not None and self._says(layer, template):
             verb = "names these" if template in new else "names these no more"
-            cause = self._cause(f"`{template}` of {of.spec.label} {verb}", self._key_or_layer(layer, template), layer)
-            return np.full(len(rows), self.ledger.number(cause), dtype=np.int32)
+            number = self._named(f"`{template}` of {of.spec.label} {verb}", self._key_or_layer(layer, template), layer)
+            return np.full(len(rows), number, dtype=np.int32)
         if entries[0] == entries[1]:
             return None
         given, decided = of.spec.renames.get(kind, ()), of.renamed_by.get(kind, {})
@@ -640,8 +642,12 @@ class RowCauses:
             else:
                 span = self._key_or_layer(layer, "rename")
                 what = f"calls {name!r} {before[name]!r} no more" if name in before else f"has other {_words(kind)}"
-            ids[i] = self.ledger.number(self._cause(f"`rename` of {of.spec.label} {what}", span, layer))
+            ids[i] = self._named(f"`rename` of {of.spec.label} {what}", span, layer)
         return ids[codes]
+
+    def _named(self, what: str, span: Span | None, layer: int) -> int:
+        """What the recipe says of the name of a row that it knows."""
+        return self.ledger.number(replace(self._cause(what, span, layer), declares=True))
 
     def _naming_place(self, layer: int) -> Span | None:
         return next(
@@ -720,7 +726,7 @@ class RowCauses:
         return self.ledger.number(Cause(CauseKind.OTHERS if sure else CauseKind.UNKNOWN, what))
 
     def _untold(self) -> int:
-        return self.ledger.number(UNKNOWN)
+        return self.ledger.number(self.side.untold)
 
 
 def known_rows(of: LayerRows, artifact: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -744,28 +750,9 @@ def _no_rows() -> pd.DataFrame:
 
 def _parts(rows: pd.DataFrame, columns: Iterable[str]) -> Iterator[tuple[tuple[int, ...], Positions]]:
     """The rows by the values of integer columns."""
-    columns = list(columns)
-    if not len(rows):
-        return
     values = [rows[c].to_numpy() for c in columns]
-    if all((v == v[0]).all() for v in values):
-        yield tuple(int(v[0]) for v in values), np.arange(len(rows))
-        return
-    distinct, inverse = np.unique(np.stack(values, axis=1), axis=0, return_inverse=True)
-    for at, one in enumerate(distinct.tolist()):
-        yield tuple(one), np.flatnonzero(inverse.reshape(-1) == at)
-
-
-def _fields(record_set: str, before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.int64]:
-    return _mask_of(RECORD_SETS[record_set].columns, before, after)
-
-
-def _mask_of(columns: Sequence[str], before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Which of some columns differ in each row: bit n is column n."""
-    found = np.zeros(len(after), dtype=np.int64)
-    for at, column in enumerate(columns):
-        found |= tables.differs(before[column], after[column]).astype(np.int64) << at
-    return found
+    for at in tables.alike(*values):
+        yield tuple(int(v[at[0]]) for v in values), at
 
 
 def _names_in(columns: Sequence[str], mask: int) -> list[str]:

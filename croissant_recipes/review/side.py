@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from croissant_recipes.compiler.lineage import of_rows
 from croissant_recipes.compiler.planner import Plan
-from croissant_recipes.croissant.build_record import Origin
+from croissant_recipes.croissant.build_record import BuildRecord, Origin
 from croissant_recipes.croissant.drift import Existing
-from croissant_recipes.croissant.row_record import WrittenRows
-from croissant_recipes.language.checked import CheckedRecipe
-from croissant_recipes.schema import RECORD_SETS
+from croissant_recipes.croissant.renames import Called, unknown
+from croissant_recipes.review.causes import Cause, CauseKind
+from croissant_recipes.review.making import Making
+from croissant_recipes.review.row_origins import PlannedRows, RowOrigins, Tables, WrittenRows
 
 
 @dataclass(frozen=True)
@@ -24,32 +22,30 @@ class Side:
     Attributes:
         tables: A record table for every record set.
         manifest: The metadata document.
-        origin: What made it, as far as that is known.
-        checked: The recipe, where it is at hand.
-        written: What a build noted of its rows.
-        planned: What a plan says of where rows are from, by record set, in their order (``compiler.lineage``).
+        making: How it came about; ``None`` where nobody knows.
+        rows: Where its rows are from, likewise.
+        record: What the build noted that wrote it.
+        plan: The plan that would write it, where it is one.
     """
 
-    tables: Mapping[str, pd.DataFrame]
+    tables: Tables
     manifest: Mapping[str, Any]
-    origin: Origin | None = None
-    checked: CheckedRecipe | None = None
-    written: WrittenRows | None = None
-    planned: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    making: Making | None = None
+    rows: RowOrigins | None = None
+    record: BuildRecord | None = None
+    plan: Plan | None = None
 
     @classmethod
     def of_existing(cls, existing: Existing) -> Side:
         """What is there."""
         record = existing.record
-        return cls(
-            existing.tables,
-            existing.manifest,
-            record.origin if record else None,
-            written=record.rows if record else None,
-        )
+        if record is None:
+            return cls(existing.tables, existing.manifest)
+        making = Making.of_origin(record.origin) if record.origin else None
+        return cls(existing.tables, existing.manifest, making, WrittenRows(existing, record, making), record)
 
     @classmethod
-    def of_plan(cls, plan: Plan, tables: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any], by: Origin) -> Side:
+    def of_plan(cls, plan: Plan, tables: Tables, manifest: Mapping[str, Any], by: Origin) -> Side:
         """What would be written.
 
         Args:
@@ -58,16 +54,23 @@ class Side:
             manifest: The metadata document.
             by: What the build record would say.
         """
-        return cls(tables, manifest, by, plan.checked, planned=of_rows(plan.rows, plan.resolution.layers))
+        return cls(tables, manifest, Making.of_origin(by), PlannedRows(plan, tables), plan=plan)
 
-    def lineage(self, record_set: str) -> pd.DataFrame | None:
-        """Key columns, ``layer``, ``selector`` and, where they are known, ``source`` and ``source_…`` columns of the
-        rows of which it is known where they are from, in any order. ``None`` where that is known of none."""
-        if record_set in self.planned:
-            keys = self.tables[record_set][list(RECORD_SETS[record_set].key)]
-            known = self.planned[record_set]
-            # What others added, and a build keeps, has no lineage.
-            return pd.concat([keys, known], axis=1) if len(keys) == len(known) else None
-        if self.written is None:
-            return None
-        return pd.concat([self.written.keys(record_set), self.written.lineage(record_set)], axis=1)
+    @property
+    def called(self) -> Called:
+        """What sources call its rows."""
+        return unknown if self.rows is None else self.rows.called
+
+    @property
+    def untold(self) -> Cause:
+        """What to say of a row of which nobody knows where it is from, or why."""
+        if self.record is None and self.plan is None:
+            return Cause(CauseKind.UNKNOWN, "what is there has no build record that says how it came about")
+        if self.making is None:
+            return Cause(CauseKind.UNKNOWN, "the build record does not say how what is there came about")
+        return Cause(CauseKind.UNKNOWN, "nothing says where these are from")
+
+    @property
+    def written(self) -> WrittenRows | None:
+        """What a build noted of its rows."""
+        return self.rows if isinstance(self.rows, WrittenRows) else None

@@ -10,8 +10,9 @@ import pandas as pd
 
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.diagnostics import Span
-from croissant_recipes.review.causes import UNKNOWN, Cause, CauseKind, Ids, Ledger
+from croissant_recipes.review.causes import Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import Comparison
+from croissant_recipes.review.side import Side
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,18 @@ class SplitCauses:
 
     Attributes:
         plan: The plan.
-        comparison: How it and the version before differ in how they came about, ``None`` where that is not known.
+        before: The version before.
+        comparison: How the two differ in how they came about, ``None`` where that is not known.
     """
 
     plan: Plan
+    before: Side
     comparison: Comparison | None
 
     def of(self, runs: pd.Series, ledger: Ledger) -> Ids:
         """Why runs, by their names in the result, are in another split than they were."""
         if self.comparison is None:
-            return np.full(len(runs), ledger.number(UNKNOWN), dtype=np.int32)
+            return np.full(len(runs), ledger.number(self.before.untold), dtype=np.int32)
         places = [self.plan.split_places.get(run) for run in runs]
         by_recipe = self._recipe_differs()
         first = self._first_lines(places)
