@@ -163,7 +163,7 @@ def shares_key(table: pd.DataFrame, key: Sequence[str]) -> Mask:
 
 
 def alike(*columns: npt.NDArray[np.integer[Any]] | Mask) -> Iterator[Positions]:
-    """The positions of rows that have the same integers or flags in all columns, in order; the first rows come first."""
+    """The positions of rows that have the same integers or flags in all columns, in order; first those of the first."""
     codes, possible = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         values, distinct = pd.factorize(column)

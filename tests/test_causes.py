@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -52,6 +54,13 @@ layers:
 NEXT = "  - append: other\n    others: include\n"
 
 
+@cache
+def build(body: str = LAYER, header: str = HEADER) -> Existing:
+    """What a build of a recipe leaves. Nothing in it says where the recipe was, so that tests can share it."""
+    with TemporaryDirectory() as folder:
+        return built(planned(Path(folder), body, SOURCES, header))
+
+
 def changed(
     folder: Path,
     after: str,
@@ -62,7 +71,7 @@ def changed(
     **origin: Any,
 ) -> list[Told]:
     """Why a plan differs from a build: of another recipe, over sources some of which moved."""
-    first = built(planned(folder, before, SOURCES, headers[0]), **origin)
+    first = build(before, headers[0]) if not origin else built(planned(folder, before, SOURCES, headers[0]), **origin)
     return told(first, planned(folder, after, {**SOURCES, **(moved or {})}, headers[1]))
 
 
@@ -300,7 +309,7 @@ def test_a_recipes_own_rename_is_where_it_stands(tmp_path: Path) -> None:
 
 def test_a_fragments_line_is_in_the_fragment(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("# names\nrename:\n  objects:\n    ribosome: ribo\n", encoding="utf-8")
-    first = built(planned(tmp_path, LAYER, SOURCES))
+    first = build()
     _, causes = compared(first, planned(tmp_path, LAYER, SOURCES, f"include: names.yaml\n{HEADER}"))
     (number,) = set(causes.rows["picks"]["renamed"].tolist())
     cause = causes.all[number]
@@ -321,7 +330,7 @@ def test_what_a_source_calls_otherwise_is_new_there(tmp_path: Path) -> None:
 
 
 def test_there_and_back_is_no_change(tmp_path: Path) -> None:
-    first = built(planned(tmp_path, LAYER, SOURCES))
+    first = build()
     swapped = planned(tmp_path, f"{LAYER}    rename:\n      users: {{ada: bob, bob: ada}}\n", SOURCES)
     assert [(t.kind, t.cause, t.rows) for t in told(first, swapped)] == [
         ("renamed", "recipe", 1),
@@ -396,13 +405,13 @@ def test_what_others_changed(tmp_path: Path) -> None:
 def test_what_moves_runs_between_splits(tmp_path: Path) -> None:
     before = f"{LAYER}splits:\n  assign:\n    train: [TS_1, TS_2]\n"
     after = f"{LAYER}splits:\n  assign:\n    train: TS_1\n    test: TS_2\n"
-    changes, causes = compared(built(planned(tmp_path, before, SOURCES)), planned(tmp_path, after, SOURCES))
+    changes, causes = compared(build(before), planned(tmp_path, after, SOURCES))
     assert list(changes.split_moves["run"]) == ["TS_2"]
     (number,) = causes.split_moves.tolist()
     assert (causes.all[number].kind, causes.all[number].line) == ("recipe", 18)
     assert causes.rows["runs"]["changed"].tolist() == [number]
     out = planned(tmp_path, f"{LAYER}splits:\n  assign:\n    train: [TS_1]\n", SOURCES)
-    (found,) = told(built(planned(tmp_path, before, SOURCES)), out)
+    (found,) = told(build(before), out)
     assert (found.cause, found.line, found.what) == (
         "recipe",
         15,
@@ -451,7 +460,7 @@ def test_why_an_object_differs(tmp_path: Path) -> None:
     ],
 )
 def test_why_metadata_differs(tmp_path: Path, old: str, new: str, key: str, where: int) -> None:
-    first = built(planned(tmp_path, LAYER, SOURCES))
+    first = build()
     _, causes = compared(first, planned(tmp_path, LAYER, SOURCES, HEADER.replace(old, new)))
     assert (causes.metadata[key].kind, causes.metadata[key].line) == ("recipe", where)
     made = causes.metadata["prov:wasGeneratedBy"]
@@ -471,7 +480,7 @@ def test_metadata_that_others_changed(tmp_path: Path) -> None:
 
 
 def test_croissants_that_nobody_knows_differ_for_unknown_reasons(tmp_path: Path) -> None:
-    first = built(planned(tmp_path, LAYER, SOURCES))
+    first = build()
     foreign = drift.parse({n: d for n, d in first.files.items() if not n.startswith("croissant-recipe")}, "out")
     found = told(foreign, planned(tmp_path, LAYER.replace(", virus", ""), SOURCES))
     assert [(t.kind, t.cause, t.line) for t in found] == [("removed", "unknown", None)]
@@ -534,9 +543,7 @@ def test_two_plans_over_the_same_sources_differ_by_the_recipe(tmp_path: Path) ->
 
 def test_no_cause_tells_a_password(tmp_path: Path) -> None:
     header = HEADER.replace("config: other.json", "config: 'https://bob:hunter2@example.org/other.json?token=hunter2'")
-    changes, causes = compared(
-        built(planned(tmp_path, LAYER + NEXT, SOURCES)), planned(tmp_path, LAYER + NEXT, SOURCES, header)
-    )
+    changes, causes = compared(build(LAYER + NEXT), planned(tmp_path, LAYER + NEXT, SOURCES, header))
     assert changes
     assert "hunter2" not in repr(causes)
     assert "hunter2" not in repr(built(planned(tmp_path, LAYER + NEXT, SOURCES, header)).files)

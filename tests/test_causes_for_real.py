@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from causing import HEADER, built, compared, planned, told
 from compiling import artifacts, inventory
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from projects import Picks, ProjectSpec, Run, Tomogram, write_project
 
@@ -239,7 +239,7 @@ def _held(given: list[tuple[str, ...]]) -> Inventory:
 
 
 @given(_LAYERS, _LAYERS, _ROWS, _ROWS, _ROWS)
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=4, deadline=None, database=None, phases=[Phase.generate])
 def test_every_change_has_a_cause_and_the_changes_make_the_new_tables(
     tmp_path_factory: pytest.TempPathFactory, one: Any, other: Any, lab: Any, more: Any, then: Any
 ) -> None:
