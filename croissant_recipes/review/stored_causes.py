@@ -162,4 +162,6 @@ class StoredCauses:
 
     @property
     def _untold(self) -> Cause:
+        if not self.changes.exists:
+            return Cause(CauseKind.UNKNOWN, "there was nothing before")
         return self.before.untold if self.before.making is None else self.after.untold
