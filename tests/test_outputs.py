@@ -470,6 +470,7 @@ TELLING = (
     "s3://cryoet-data-portal-public/10000/x/wbp.zarr",
     "https://files.cryoetdataportal.cziscience.com/10000/x/wbp.zarr",
     "https://cdn.example.org/90210003/wbp.zarr",
+    "https://cdn.example.org/SECRET_1x/wbp.zarr",
 )
 SILENT = ("https://cdn.example.org/xSECRET_a7/wbp.zarr", "https://cdn.example.org/TS_1/wbp.zarr")
 
@@ -507,7 +508,28 @@ def test_a_short_name_is_looked_for_where_it_matters(challenge: Challenge) -> No
     urls = ["https://cdn.example.org/1/wbp.zarr", "https://cdn.example.org/1/other.zarr"]
     challenge.source({"1": "test", "TS_1": "train"}, tomograms={"url": urls})
     (found,) = errors(challenge.build(), Code.GIVEN_AWAY)
-    assert "1 row of it" in found
+    assert "1 row of it tells which they are" in found
+
+
+def test_a_run_may_be_called_after_a_masked_one(challenge: Challenge) -> None:
+    """What its own rows say of it says nothing of the other; what rows of a masked run say does."""
+    urls = [f"https://cdn.example.org/{name}/wbp.zarr" for name in ("0", "TS_1_b", "TS_1_b")]
+    runs = {"TS_1": "test", "TS_1_b": "train", "TS_2": "train"}
+    described = {**DATASET, "description": "With TS_1_b."}
+    recipe = challenge.write(dataset=described)
+    challenge.source(runs, tomograms={"url": urls[:2] + urls[:1]})
+    assert challenge.build(recipe)[0].ok
+    challenge.source(runs, tomograms={"url": urls[1:] + urls[:1]})
+    (found,) = errors(challenge.build(recipe), Code.GIVEN_AWAY)
+    assert "1 row of it tells" in found
+
+
+def test_picks_of_masked_runs_are_told_as_their_files_name_the_run(challenge: Challenge) -> None:
+    public, private = plan(challenge.write("shown", {"mask_runs": {"test": "run-{n}"}}))
+    (told,) = (d for d in public.diagnostics if d.code is Code.GIVEN_AWAY and not d.is_error)
+    assert "shows 3 files of picks of masked runs" in told.message
+    assert not with_code(private.diagnostics, Code.GIVEN_AWAY)
+    assert not with_code(plan(challenge.recipe)[0].diagnostics, Code.GIVEN_AWAY)
 
 
 def test_files_of_withheld_rows_are_not_published_with_the_folder(tmp_path: Path) -> None:
