@@ -29,10 +29,12 @@ from croissant_recipes.progress import Silent
 
 if TYPE_CHECKING:
     from croissant_recipes.building import Prepared
+    from croissant_recipes.comparing import Against, AsItWas
     from croissant_recipes.compiler.labels import Row
     from croissant_recipes.compiler.planner import Plan
     from croissant_recipes.planning import Outcome
     from croissant_recipes.report import Report
+    from croissant_recipes.review.reviewing import Review
     from croissant_recipes.sources.base import Progress
     from croissant_recipes.stores import Output
 
@@ -70,6 +72,7 @@ class Planned:
         written: Whether any file was: not by a plan, with an error, or where all is as it should be (see ``ok``).
         diagnostics: Everything found. What all results of a recipe share is told of one of them, but errors of each.
         output_name: What ``outputs`` calls the result, ``None`` for the one ``output``.
+        against: What differs from what the recipe made at a git revision, where that was asked for.
     """
 
     path: str
@@ -79,6 +82,14 @@ class Planned:
     written: bool
     diagnostics: tuple[Diagnostic, ...]
     output_name: str | None = None
+    against: Against | None = None
+
+    @property
+    def review(self) -> Review | None:
+        """What differs from what is there, or from what the recipe made at a revision, and what that means."""
+        if self.against is not None:
+            return self.against.review
+        return self.prepared.review if self.prepared else None
 
     @property
     def ok(self) -> bool:
@@ -96,7 +107,14 @@ class Planned:
 
         found = self.diagnostics
         return report.make(
-            self.path, self.plan, self.prepared, self.output, found, written=self.written, output_name=self.output_name
+            self.path,
+            self.plan,
+            self.prepared,
+            self.output,
+            found,
+            written=self.written,
+            output_name=self.output_name,
+            against=self.against,
         )
 
 
@@ -121,9 +139,22 @@ def load_recipe(path: PathLike, params: Mapping[str, str] | None = None) -> Chec
     return recipe
 
 
-def plan(*recipes: PathLike, options: Options | None = None, progress: Progress | None = None) -> tuple[Planned, ...]:
-    """Work out what a build would write, and write nothing. Sources that recipes share are read once."""
-    return _run(recipes, options or Options(), progress or Silent(), write=False)
+def plan(
+    *recipes: PathLike,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    against: str | None = None,
+) -> tuple[Planned, ...]:
+    """Work out what a build would write, and write nothing. Sources that recipes share are read once.
+
+    Args:
+        recipes: The recipes.
+        options: How to plan.
+        progress: Where long work is reported.
+        against: A git revision. What the recipes do is compared with what they did there, over the sources of today;
+            otherwise with what is at their outputs.
+    """
+    return _run(recipes, options or Options(), progress or Silent(), write=False, against=against)
 
 
 def build(*recipes: PathLike, options: Options | None = None, progress: Progress | None = None) -> tuple[Planned, ...]:
@@ -309,11 +340,17 @@ def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
 
 def change_exit_code(results: Sequence[Planned]) -> ExitCode:
     """The exit code for all results together where what would change, or breaks somebody, is to have one."""
-    changed = (p.exit_code for p in (r.prepared for r in results if r.ok) if p is not None)
+    changed = (
+        r.against.review.exit_code(writes=False) if r.against else r.prepared.exit_code
+        for r in results
+        if r.ok and r.prepared
+    )
     return ExitCode.first([results_exit_code(results), *changed])
 
 
-def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool) -> tuple[Planned, ...]:
+def _run(
+    recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool, against: str | None = None
+) -> tuple[Planned, ...]:
     # The compiler needs pandas, copick and mlcroissant; `check` must not wait for them.
     checked = check(*recipes, params=options.params)
     options, problems = _with_base_url(options)
@@ -340,23 +377,67 @@ def _run(recipes: Sequence[PathLike], options: Options, progress: Progress, *, w
             if c.recipe
             for spec in c.recipe.outputs
         )
+    earlier: list[AsItWas] = []
+    if against is not None:
+        from croissant_recipes import comparing
+
+        try:
+            earlier = comparing.as_they_were([recipe for recipe, _ in loaded], against, options.params)
+        except DiagnosticError as error:
+            return tuple(
+                Planned(c.path, None, None, None, False, in_order([*c.diagnostics, *error.diagnostics]))
+                for c in checked
+            )
     with Workers(options.jobs, options.executor) as workers:
-        outcomes = planning.make_plans(loaded, options, workers, progress)
+        then = [(was.recipe, ()) for was in earlier if was.recipe]
+        outcomes = planning.make_plans([*loaded, *then], options, workers, progress)
     paths = [c.path for c in checked if c.recipe for _ in c.recipe.outputs]
+    outcomes, others = outcomes[: len(paths)], outcomes[len(paths) :]
     previews = [_preview(path, outcome, options) for path, outcome in zip(paths, outcomes, strict=True)]
+    if against is not None:
+        by_path = {recipe.path: was for (recipe, _), was in zip(loaded, earlier, strict=True)}
+        previews = _against(previews, outcomes, by_path, others, options)
     previews = _with_unused_words(previews, options)
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
     return _write_all(previews, outcomes, options)
 
 
+def _against(
+    previews: Sequence[Planned],
+    outcomes: Sequence[Outcome],
+    earlier: Mapping[Path, AsItWas],
+    others: Sequence[Outcome],
+    options: Options,
+) -> list[Planned]:
+    """Previews beside what their recipes made at a revision."""
+    from croissant_recipes import comparing
+
+    found = []
+    for preview, outcome in zip(previews, outcomes, strict=True):
+        was = earlier[outcome.checked.path]
+        same = (o for o in others if o.checked is was.recipe and o.spec.name == outcome.spec.name)
+        if preview.plan is None or preview.prepared is None:
+            found.append(preview)
+            continue
+        try:
+            compared, told = comparing.against(
+                was, next(same, None), preview.plan, preview.prepared, outcome.output, options
+            )
+        except DiagnosticError as error:
+            found.append(replace(preview, diagnostics=in_order([*preview.diagnostics, *error.diagnostics])))
+            continue
+        found.append(replace(preview, against=compared, diagnostics=told))
+    return found
+
+
 def _with_unused_words(previews: Sequence[Planned], options: Options) -> list[Planned]:
     """Tells of words of ``--allow`` that allow nothing of any result: with the first of them, as they are no one's."""
-    prepared = [p.prepared for p in previews if p.prepared is not None]
-    unused = sorted(word for word in options.allow if not any(p.uses(word) for p in prepared))
-    if not unused or len(prepared) < len(previews):
+    reviews = [p.review for p in previews if p.review is not None]
+    unused = sorted(word for word in options.allow if not any(_uses(p, word) for p in previews))
+    if not unused or len(reviews) < len(previews):
         return [*previews]
-    words = {risk.word for p in prepared for risk in p.review.risks if not risk.allowed}
+    words = {risk.word for review in reviews for risk in review.risks if not risk.allowed}
     found = []
     for word in unused:
         hint = did_you_mean(word, words, what="what is to be allowed is") or "leave it out: nothing is to be allowed"
@@ -366,6 +447,12 @@ def _with_unused_words(previews: Sequence[Planned], options: Options) -> list[Pl
     assert first.prepared is not None
     told = in_order([*first.diagnostics, *found])
     return [replace(first, diagnostics=told, prepared=replace(first.prepared, diagnostics=told)), *others]
+
+
+def _uses(planned: Planned, word: str) -> bool:
+    """Whether a word of ``--allow`` allows something of a result."""
+    review, prepared = planned.review, planned.prepared
+    return (review is not None and review.uses(word)) or (prepared is not None and prepared.lets_move(word))
 
 
 def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:

@@ -68,10 +68,9 @@ class Prepared:
     def changes(self) -> Changes:
         return self.review.changes
 
-    def uses(self, allowed: str) -> bool:
-        """Whether a word of ``--allow`` allows something of it."""
-        moves = self.labels.unasked if self.labels else ()
-        return self.review.uses(allowed) or any(covers(allowed, word_of(m)) for m in moves)
+    def lets_move(self, allowed: str) -> bool:
+        """Whether a word of ``--allow`` lets a label of it move."""
+        return any(covers(allowed, word_of(m)) for m in (self.labels.unasked if self.labels else ()))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -205,7 +204,7 @@ def _prepare(
         span = plan.checked.document.key_span("splits", "random")
         diagnostics.append(drawing.moves_diagnostic(moves, output.place, span))
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
-    origin = _origin(plan, output)
+    origin = origin_of(plan, output)
     reviewed = review(
         Side.of_existing(there_now) if there_now else None,
         Side.of_plan(plan, content.tables, json.loads(files[METADATA]), origin),
@@ -310,7 +309,8 @@ def _span(plan: Plan, *key: str) -> Span:
     return plan.checked.document.key_span(*plan.target.spec.path, *key)
 
 
-def _origin(plan: Plan, output: Output) -> Origin:
+def origin_of(plan: Plan, output: Output) -> Origin:
+    """How a build of a plan comes about."""
     base = plan.resolution.base
     return Origin(
         recipe=plan.checked.recipe.name,

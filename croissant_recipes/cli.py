@@ -205,12 +205,18 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
     is_flag=True,
     help="End with 3 where a build would change something, and with 4 where that breaks somebody and is not allowed.",
 )
+@click.option(
+    "--against",
+    metavar="REV",
+    help="Compare with what the recipe, and the files that it names, made at a git revision, over the sources of "
+    "today, and not with what is built.",
+)
 def plan(**flags: Any) -> None:
     """Show what a build would do. Writes nothing."""
     from croissant_recipes import api
 
     options = _options(flags)
-    results = api.plan(*flags["recipes"], options=options, progress=_progress(flags))
+    results = api.plan(*flags["recipes"], options=options, progress=_progress(flags), against=flags["against"])
     _render(results, flags, show_plan=True)
     sys.exit((api.change_exit_code if flags["exit_code"] else api.results_exit_code)(results))
 

@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterator
 from io import FileIO
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 MIB = 2**20
 
@@ -89,6 +89,35 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """
     with open_file(path) as file:
         return b"".join(pieces(file, os.fstat(file.fileno()).st_size, limit))
+
+
+class Files(Protocol):
+    """Files that people write, as they are or as they were: a recipe and what it names."""
+
+    @property
+    def revision(self) -> str:
+        """When that was, as somebody named it; empty for today."""
+
+    def read(self, path: str | os.PathLike[str], limit: int) -> bytes:
+        """The content of a file, as ``read_file``."""
+
+    def mark(self, path: str | os.PathLike[str]) -> str:
+        """What tells the content of a file from that of today; empty where it is the same."""
+
+
+class FilesToday:
+    """Files as they are."""
+
+    revision = ""
+
+    def read(self, path: str | os.PathLike[str], limit: int) -> bytes:
+        return read_file(path, limit)
+
+    def mark(self, path: str | os.PathLike[str]) -> str:  # noqa: ARG002 - one of several
+        return ""
+
+
+TODAY: Files = FilesToday()
 
 
 def pieces(file: Any, size: int, limit: int) -> Iterator[bytes]:

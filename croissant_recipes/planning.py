@@ -98,7 +98,7 @@ class _Session:
         self.workers = workers
         self.progress = progress
         self.sources: dict[SourceKey, Source] = {}
-        self.inventories: dict[tuple[Path, int, str], Inventory] = {}
+        self.inventories: dict[tuple[Path, str, int, str], Inventory] = {}
         self.failed: dict[SourceKey, tuple[Diagnostic, ...]] = {}
         self.facts: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
         self.points: dict[SourceKey, dict[tuple[str, str], FileFacts]] = {}
@@ -129,7 +129,7 @@ class _Session:
         for key, users in wanted.items():
             checked, _, name = users[0]
             try:
-                means = Means(checked.folder, self.workers, self.options.cache)
+                means = Means(checked.folder, self.workers, self.options.cache, checked.files)
                 source = open_source(name, checked.recipe.sources[name], means)
                 scanned = source.scan([layer for _, layer, _ in users], self.progress)
             except DiagnosticError as error:
@@ -137,7 +137,9 @@ class _Session:
                 continue
             self.sources[key] = source
             for (owner, layer, name), inventory in zip(users, scanned, strict=True):
-                self.inventories[owner.path, layer.index, name] = self._with_sizes(owner, key, layer, inventory)
+                self.inventories[owner.path, owner.files.revision, layer.index, name] = self._with_sizes(
+                    owner, key, layer, inventory
+                )
 
     def _with_sizes(self, owner: CheckedRecipe, key: SourceKey, layer: LayerSpec, inventory: Inventory) -> Inventory:
         """With the voxel sizes of picks where a template names them, which only the files say."""
@@ -185,7 +187,8 @@ class _Session:
             failures += [replace(d, span=d.span or checked.document.value_span("base")) for d in error.diagnostics]
         if failures:
             raise DiagnosticError(*failures)
-        held = [[self.inventories[checked.path, s.index, name] for name in s.sources] for s in checked.layers]
+        of = checked.path, checked.files.revision
+        held = [[self.inventories[*of, s.index, name] for name in s.sources] for s in checked.layers]
         return planner.resolve(checked, held, base)
 
     def _base(self, checked: CheckedRecipe) -> Base | None:
@@ -423,8 +426,8 @@ def _placed(found: Diagnostic, checked: CheckedRecipe, name: str) -> Diagnostic:
 
 def _key(checked: CheckedRecipe, name: str) -> SourceKey:
     if name == planner.BASE:
-        return planner.BASE, str(checked.path), ""
-    return source_key(checked.recipe.sources[name], checked.folder)
+        return planner.BASE, str(checked.path), checked.files.revision, ""
+    return source_key(checked.recipe.sources[name], checked.folder, checked.files)
 
 
 def _csv_base(manifest: Mapping[str, object]) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from croissant_recipes import planning
 from croissant_recipes.building import Prepared
+from croissant_recipes.comparing import Against
 from croissant_recipes.compiler import shares
 from croissant_recipes.compiler.collisions import Collision
 from croissant_recipes.compiler.dataset_metadata import Filled
@@ -98,7 +99,8 @@ class Report:
         runs_of_splits: The runs of each split, sorted.
         runs: How many runs there are.
         objects: The pickable objects.
-        changes: How it differs from what is there, ``None`` where that could not be said.
+        against: The git revision that it is compared with, ``None`` where that is what is there.
+        changes: How it differs from what it is compared with, ``None`` where that could not be said.
         review: What that means, likewise.
         files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
         label_moves: Labels of objects that are there and would be others.
@@ -126,6 +128,7 @@ class Report:
     runs_of_splits: Mapping[str, tuple[str, ...]] | None = None
     runs: int = 0
     objects: tuple[Mapping[str, Any], ...] = ()
+    against: Against | None = None
     changes: Changes | None = None
     review: Review | None = None
     files: tuple[str, ...] = ()
@@ -157,11 +160,13 @@ def make(
     *,
     written: bool,
     output_name: str | None = None,
+    against: Against | None = None,
 ) -> Report:
     """The report of a result that was planned (``written`` is false) or built."""
     place = output.place if output else None
     url = str(output.metadata) if output else None
-    bare = Report(path, _verdict(prepared, findings), findings, place, url, written, output_name)
+    reviewed = against.review if against else prepared.review if prepared else None
+    bare = Report(path, _verdict(reviewed, findings), findings, place, url, written, output_name)
     if plan is None:
         return bare
     resolution, content = plan.resolution, (prepared.content if prepared else plan.content)
@@ -189,21 +194,23 @@ def make(
         runs_of_splits={s: tuple(sorted(runs["name"][runs["split"] == s])) for s in plan.content.splits},
         runs=len(runs),
         objects=tuple(plan.content.config["pickable_objects"]),
-        changes=prepared.changes if prepared else None,
-        review=prepared.review if prepared else None,
-        files=prepared.touched if prepared else (),
+        against=against,
+        changes=reviewed.changes if reviewed else None,
+        review=reviewed,
+        # What is compared with a revision is not about to be written.
+        files=prepared.touched if prepared and against is None else (),
         label_moves=prepared.labels.moves if prepared and prepared.labels else (),
         shares=tuple(shares.of(plan.content.tables, plan.content.splits)),
         split_moves=prepared.moves if prepared else {},
     )
 
 
-def _verdict(prepared: Prepared | None, findings: tuple[Diagnostic, ...]) -> Verdict:
-    if prepared is None or any(errors(findings)):
+def _verdict(review: Review | None, findings: tuple[Diagnostic, ...]) -> Verdict:
+    if review is None or any(errors(findings)):
         return Verdict.STOPPED
-    if not prepared.changes.exists:
+    if not review.changes.exists:
         return Verdict.NEW
-    return Verdict.CHANGES if prepared.changes else Verdict.UP_TO_DATE
+    return Verdict.CHANGES if review.changes else Verdict.UP_TO_DATE
 
 
 def _held(resolution: Resolution) -> int:

@@ -155,7 +155,7 @@ def _read_file(draft: Draft, name: str) -> tuple[tuple[SplitFileRow, ...], list[
         return refuse(f"{name} is no local file", "keep the split file beside the recipe")
     path = draft.path.parent / name
     try:
-        lines = re.split("\r\n|\r|\n", intake.read_file(path, intake.DOCUMENT_BYTES).decode("utf-8-sig"))
+        lines = re.split("\r\n|\r|\n", draft.files.read(path, intake.DOCUMENT_BYTES).decode("utf-8-sig"))
     except UnicodeDecodeError:
         return refuse(f"{name} is not UTF-8", "save it as UTF-8")
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path as FilePath
 
 from croissant_recipes.diagnostics import Span, joined
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language.recipe import Output, Recipe, Scalar
 from croissant_recipes.language.run_masks import RunMask
 from croissant_recipes.language.selectors import Pattern, Selector
@@ -257,6 +258,7 @@ class CheckedRecipe:
         split_rows: The rows of ``splits.file``.
         unassign: What ``splits.unassign`` names.
         outputs: Its results, in their order; one where it has no ``outputs``.
+        files: Where it, and what it names, was read.
     """
 
     path: FilePath
@@ -267,6 +269,7 @@ class CheckedRecipe:
     split_rows: tuple[SplitFileRow, ...] = ()
     unassign: tuple[RunChoice, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
+    files: Files = TODAY
 
     @property
     def folder(self) -> FilePath:

@@ -16,6 +16,7 @@ from croissant_recipes.diagnostics import (
     list_instead,
     nearest,
 )
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language import check_layers, check_outputs, check_split_rules, check_splits, loading
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.language.loading import Draft, SourceKinds
@@ -26,18 +27,19 @@ from croissant_recipes.language.yaml_nodes import Path
 
 
 def check_recipe(
-    path: str | os.PathLike[str], overrides: Mapping[str, str] | None = None
+    path: str | os.PathLike[str], overrides: Mapping[str, str] | None = None, files: Files = TODAY
 ) -> tuple[CheckedRecipe | None, tuple[Diagnostic, ...]]:
     """Load and check one recipe.
 
     Args:
         path: The recipe file.
         overrides: Values of parameters, as ``--set`` gives them.
+        files: Where it, and what it names, is read.
 
     Returns:
         The checked recipe, ``None`` when there is an error, and everything that was found, in file order.
     """
-    draft, found = loading.load(path, overrides or {})
+    draft, found = loading.load(path, overrides or {}, files)
     if draft is None:
         return None, in_order(found)
     found += _check_sources(draft)
@@ -57,7 +59,7 @@ def check_recipe(
     if draft.recipe is None or any(errors(diagnostics)):
         return None, diagnostics
     checked = CheckedRecipe(
-        draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign, outputs
+        draft.path, draft.recipe, draft.document, layers, splits.assign, splits.rows, splits.unassign, outputs, files
     )
     return checked, diagnostics
 
@@ -78,7 +80,7 @@ def _source_kinds(draft: Draft) -> SourceKinds:
     """The kind of each source, ``None`` where it cannot be told."""
     kinds = {name: draft.source_kind(name) for name in draft.sources}
     for name, source in draft.sources.items():
-        if source and source.kind.may_be_of_portal(source.spec, draft.path.parent):
+        if source and source.kind.may_be_of_portal(source.spec, draft.path.parent, draft.files):
             kinds[name] = None
     return kinds
 

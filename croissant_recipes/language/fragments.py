@@ -15,6 +15,7 @@ from typing import Any
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span, did_you_mean, joined
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language import model_problems, yaml_nodes
 from croissant_recipes.language.recipe import FRAGMENT_KEYS, Recipe
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
@@ -26,17 +27,18 @@ _PATHS: Sequence[Path] = (("splits", "file"),)
 """Values that are paths, and start at the file in which they stand."""
 
 
-def included(document: Document) -> tuple[Document | None, list[Diagnostic]]:
+def included(document: Document, files: Files = TODAY) -> tuple[Document | None, list[Diagnostic]]:
     """A recipe with what it includes. Its own values come first, then those of later fragments; mappings are laid over
     each other key by key. There is no document where a fragment cannot be read: what the recipe says is not known then.
 
     Args:
         document: The recipe as it stands in its file, a mapping.
+        files: Where fragments are read.
     """
     assert isinstance(document.value, dict)
     if "include" not in document.value:
         return document, []
-    reader = _Reader(len(document.places))
+    reader = _Reader(files, len(document.places))
     recipe = _File(document, os.path.realpath(document.file), os.path.realpath(os.path.dirname(document.file)))
     below = reader.below(recipe, ())
     return (None if reader.failed else _laid_over(document, below)), reader.found
@@ -96,6 +98,7 @@ class _File:
 
 @dataclass
 class _Reader:
+    files: Files
     values: int
     size: int = 0
     entries: int = 0
@@ -179,7 +182,7 @@ class _Reader:
 
     def _document(self, text: str, shown: str, span: Span) -> Document | None:
         try:
-            data = intake.read_file(shown, intake.RECIPE_BYTES)
+            data = self.files.read(shown, intake.RECIPE_BYTES)
         except OSError as error:
             reason = error.strerror or error
             self._refuse(span, f"the fragment {text!r} cannot be read: {reason}", _beside(shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, Span, nearest
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language import fragments, model_problems, params, yaml_nodes
 from croissant_recipes.language.recipe import (
     FORMAT_VERSION,
@@ -55,6 +56,7 @@ class Draft:
     output: Output | None
     outputs: Mapping[str, NamedOutput | None]
     rename: Rename
+    files: Files = TODAY
 
     def names(self, *path: str | int) -> bool:
         """Whether the file has a key, even one with a wrong value."""
@@ -71,10 +73,12 @@ class Draft:
         return given[0] if len(given) == 1 else None
 
 
-def load(path: str | os.PathLike[str], overrides: Mapping[str, str]) -> tuple[Draft | None, list[Diagnostic]]:
+def load(
+    path: str | os.PathLike[str], overrides: Mapping[str, str], files: Files = TODAY
+) -> tuple[Draft | None, list[Diagnostic]]:
     """Read and validate a recipe. There is no draft where the file cannot be read as a recipe at all."""
     shown = os.fspath(path)
-    text, found = _read(shown)
+    text, found = _read(shown, files)
     if text is None:
         return None, found
     document, found = yaml_nodes.parse(text, shown)
@@ -90,7 +94,7 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, str]) -> tuple[Dr
         message = "the file is a fragment: it has no `recipe`, `name` and `output`"
         hint = "check the recipe that includes it, or begin it with `recipe: 1`"
         return None, [*found, Diagnostic(Code.MISSING_KEY, message, span=document.value_span(), hint=hint)]
-    whole, more = fragments.included(document)
+    whole, more = fragments.included(document, files)
     found += more
     if whole is None:
         return None, found
@@ -100,12 +104,12 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, str]) -> tuple[Dr
     document, blank, more = _without_blanks(document)
     found += more
     draft, more = _validate(FilePath(shown), document, blank)
-    return draft, found + more
+    return replace(draft, files=files), found + more
 
 
-def _read(shown: str) -> tuple[str | None, list[Diagnostic]]:
+def _read(shown: str, files: Files) -> tuple[str | None, list[Diagnostic]]:
     try:
-        data = intake.read_file(shown, intake.RECIPE_BYTES)
+        data = files.read(shown, intake.RECIPE_BYTES)
     except OSError as error:
         message = f"the recipe cannot be read: {error.strerror or error}"
         return None, [Diagnostic(Code.FILE, message, span=Span(shown, 1, 1), hint="give the path of a recipe file")]

@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from croissant_recipes import intake
 from croissant_recipes.codes import Code
+from croissant_recipes.intake import Files
 from croissant_recipes.language.recipe_fields import (
     BaseUrl,
     FsArgs,
@@ -44,7 +45,7 @@ _LARGEST_PORTAL_ID = 2**31 - 1
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
-def _never(spec: Model, folder: Path) -> bool:  # noqa: ARG001 - one of several
+def _never(spec: Model, folder: Path, files: Files) -> bool:  # noqa: ARG001 - one of several
     return False
 
 
@@ -65,8 +66,9 @@ class SourceKind:
         of_portal: Whether it has the portal's metadata: ``where``, ``authors`` and templates over its records.
         fields: Columns of its picks and segmentations that templates of sessions and users can name, besides what
             every source has.
-        may_be_of_portal: Whether one entry may turn out to be of the portal, given it and the recipe's folder. It is
-            never asked over the network.
+        may_be_of_portal: Whether one entry may turn out to be of the portal, given it, the recipe's folder and
+            where files are read. It is never asked over the network.
+        place_is_config: Whether ``place`` holds a file that somebody writes as they write recipes, and keeps with them.
     """
 
     name: str
@@ -79,7 +81,8 @@ class SourceKind:
     types: tuple[str, ...] = ARTIFACT_TYPES[1:]
     of_portal: bool = False
     fields: tuple[str, ...] = ()
-    may_be_of_portal: Callable[[Any, Path], bool] = _never
+    may_be_of_portal: Callable[[Any, Path, Files], bool] = _never
+    place_is_config: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,12 @@ class CroissantSource(Model):
     fs_args: FsArgs = Field(default_factory=nothing, description="fsspec keyword arguments for reading it.")
 
 
-def _config_may_be_of_portal(spec: CopickSource, folder: Path) -> bool:
+def _config_may_be_of_portal(spec: CopickSource, folder: Path, files: Files) -> bool:
     """Whether a config is of a type of the portal. One on this disk is read to know it."""
     if is_url(spec.config):
         return True
     try:
-        values = intake.parse_json(intake.read_file(folder / spec.config, intake.DOCUMENT_BYTES))
+        values = intake.parse_json(files.read(folder / spec.config, intake.DOCUMENT_BYTES))
     except (OSError, ValueError):
         # What is wrong with the file is for the source to say when it is opened.
         return True
@@ -177,6 +180,7 @@ COPICK = SourceKind(
     base_url="base_url",
     unread=frozenset({"base_url"}),
     may_be_of_portal=_config_may_be_of_portal,
+    place_is_config=True,
 )
 CROISSANT = SourceKind(
     "croissant",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from croissant_recipes.comparing import Against
 from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
@@ -54,6 +55,8 @@ def _report(report: Report) -> dict[str, Any]:
         }
     if report.filled:
         document["filled"] = [asdict(filled) for filled in report.filled]
+    if report.against is not None:
+        document["against"] = _against(report.against)
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)
@@ -141,6 +144,14 @@ def _changes(changes: Changes) -> dict[str, Any]:
         "split_moves": diff.rows(changes.split_moves),
         "metadata": {key: _pair(old, new) for key, (old, new) in changes.metadata.items()},
     }
+
+
+def _against(against: Against) -> dict[str, Any]:
+    since = against.since
+    found: dict[str, Any] = {"revision": against.revision, "commit": against.commit, "recipe": against.path}
+    if since is not None:
+        found["since_build"] = {"changes": _changes(since.changes), "review": _review(since)}
+    return found
 
 
 def _review(review: Review) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.diagnostics import Diagnostic
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language.checked import LayerSpec
 from croissant_recipes.location import Location
 from croissant_recipes.options import CacheMode
@@ -179,11 +180,13 @@ class Means:
         folder: The recipe's folder, which relative paths start at.
         workers: What lists and reads, or asks, many things at once.
         cache: Whether answers of the portal are taken from the cache.
+        files: Where a copick config of this machine is read.
     """
 
     folder: Path
     workers: Workers
     cache: CacheMode = "use"
+    files: Files = TODAY
 
 
 class Source(Protocol):

@@ -21,7 +21,7 @@ def open_copick(name: str, spec: source_kinds.CopickSource, means: Means) -> Sou
     Raises:
         DiagnosticError: ``UNREACHABLE`` if the config cannot be read, ``CONFIG`` if copick would refuse it.
     """
-    config = load_config(name, spec.config, means.folder)
+    config = load_config(name, spec.config, means.folder, means.files)
     known = source_kinds.CONFIG_TYPES.get(config.config_type)
     opened: Source = source_kinds.load(known.opener if known else _ANY_TYPE)(config, means)
     return opened

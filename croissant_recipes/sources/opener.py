@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language import source_kinds
 from croissant_recipes.language.source_kinds import Source as Entry
-from croissant_recipes.location import Location
+from croissant_recipes.location import Location, is_url
 from croissant_recipes.sources.base import Means, Source
 
-SourceKey = tuple[str, str, str]
+SourceKey = tuple[str, str, str, str]
 
 
 def open_source(name: str, entry: Entry, means: Means) -> Source:
@@ -27,9 +28,16 @@ def open_source(name: str, entry: Entry, means: Means) -> Source:
     return opened
 
 
-def source_key(entry: Entry, folder: Path) -> SourceKey:
-    """What makes two entries one source, whichever recipe of whichever folder has them."""
+def source_key(entry: Entry, folder: Path, files: Files = TODAY) -> SourceKey:
+    """What makes two entries one source, whichever recipe of whichever folder has them, read from whichever files."""
     kind = entry.kind
     place = Location.parse(getattr(entry.spec, kind.place), folder.resolve()).url if kind.place else ""
     apart = {kind.place} if kind.place else set()
-    return kind.name, place, entry.spec.model_dump_json(exclude={*kind.unread, *apart})
+    value = getattr(entry.spec, kind.place) if kind.place else ""
+    config = folder / value if kind.place_is_config and not is_url(value) else None
+    return (
+        kind.name,
+        place,
+        files.mark(config) if config else "",
+        entry.spec.model_dump_json(exclude={*kind.unread, *apart}),
+    )

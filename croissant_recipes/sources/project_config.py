@@ -12,6 +12,7 @@ from croissant_recipes import intake
 from croissant_recipes.access import read_bytes, reading
 from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
+from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.location import Location
 from croissant_recipes.schema import PROJECT_KEYS
 
@@ -62,20 +63,22 @@ class ProjectConfig:
         return DiagnosticError(*(Diagnostic(Code.CONFIG, f"{self.shown}: {p}", hint=h) for p, h in problems))
 
 
-def load_config(source: str, value: str, folder: Path) -> ProjectConfig:
+def load_config(source: str, value: str, folder: Path, files: Files = TODAY) -> ProjectConfig:
     """Reads a config, without checking what it says.
 
     Args:
         source: The source's name.
         value: Path relative to ``folder``, or a URL.
         folder: The recipe's folder.
+        files: Where one of this machine is read.
 
     Raises:
         DiagnosticError: ``UNREACHABLE`` if it cannot be read, ``CONFIG`` if it is no config.
     """
     location = Location.parse(value, folder)
     with reading(f"source {source!r}: copick config", location, {}):
-        data = read_bytes(location, {}, intake.DOCUMENT_BYTES)
+        limit = intake.DOCUMENT_BYTES
+        data = files.read(location.path, limit) if location.is_local else read_bytes(location, {}, limit)
     unread = ProjectConfig(source, location, "", {})
     try:
         values = intake.parse_json(data)
