@@ -329,10 +329,10 @@ def test_what_is_wrong_with_arrays_is_listed_row_by_row(tmp_path: Path) -> None:
         "arrays: 1 of 7 arrays cannot be read": (
             "segmentation TS_1, 10.0, ann, 1, broken, binary: it has no 0/.zarray",
         ),
-        "arrays: 1 of 7 arrays has another voxel size than their row": (
+        "arrays: 1 of 7 arrays has another voxel size than the row": (
             "tomogram TS_1, 20.0, wbp: its file says 2 × 2 × 2 Å",
         ),
-        "arrays: 2 of 4 segmentations have another shape than their tomogram (z × y × x)": (
+        "arrays: 2 of 4 segmentations have another shape than the tomogram (z × y × x)": (
             "segmentation TS_1, 10.0, ann, 1, turned, binary: 7 × 6 × 5 voxels, and wbp@10.0 has 5 × 6 × 7",
             "segmentation TS_1, 30.0, ann, 1, alone, binary: the Croissant has no tomogram of TS_1 with 30.0 Å",
         ),
@@ -570,7 +570,7 @@ def test_no_chunk_is_asked_for_in_an_object_store(tmp_path: Path, s3: S3Server, 
     shape = json.dumps({**json.loads(files[mask]), "shape": [4, 4, 4]})
     s3.replace("lab", "project/", files | {mask: shape.encode()})
     assert told(plan(recipe)[0]) == [
-        "2: error: arrays: 1 of 1 segmentations has another shape than their tomogram (z × y × x)"
+        "2: error: arrays: 1 of 1 segmentations has another shape than the tomogram (z × y × x)"
     ]
 
 

@@ -268,8 +268,8 @@ def _times(numbers: Sequence[float] | None) -> str:
     return " × ".join(f"{n:.10g}" for n in numbers or ())
 
 
-_SHAPE_CHECKS = (_Check[_Array]("same_shape", lambda _: "another shape than their tomogram (z × y × x)", _other_shape),)
-_SIZE_CHECKS = (_Check[_Array]("voxel_size", lambda _: "another voxel size than their row", _other_size),)
+_SHAPE_CHECKS = (_Check[_Array]("same_shape", lambda _: "another shape than the tomogram (z × y × x)", _other_shape),)
+_SIZE_CHECKS = (_Check[_Array]("voxel_size", lambda _: "another voxel size than the row", _other_size),)
 
 
 # Points
