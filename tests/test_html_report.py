@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,7 +18,7 @@ from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
 from croissant_recipes.render import html_report
 from croissant_recipes.report import LayerReport, Report, Verdict
-from croissant_recipes.review.causes import Cause
+from croissant_recipes.review.causes import Cause, CauseKind
 from tests.croissants import Given
 from tests.reviewed import manifest, pickable, picks, report_of, tomogram
 
@@ -39,7 +41,7 @@ OBJECTS = (pickable("ribosome", 1), pickable("virus", 2))
 
 
 EXCLUDED = Cause(
-    "recipe",
+    CauseKind.RECIPE,
     "exclude 'virus:*/*' of a rule with a long reason now leaves them out",
     "recipes/some.yaml",
     31,
@@ -47,13 +49,13 @@ EXCLUDED = Cause(
     1,
     "lab",
 )
-MOVED = Cause("source", "source portal moved", source="portal", layer=2, depositions=(10358, 10359))
+MOVED = Cause(CauseKind.SOURCE, "source portal moved", source="portal", layer=2, depositions=(10358, 10359))
 CAUSES = {("picks", "removed"): EXCLUDED, ("tomograms", "added"): MOVED}
 
 
-def changed(**more: Any) -> Report:
+def changed(causes: Mapping[tuple[str, str], Cause] = CAUSES, **more: Any) -> Report:
     after = manifest(pickable("ribosome", 1, radius=65.0), pickable("capsid", 2), version="1.0.1", description="New")
-    return report_of((BEFORE, manifest(*OBJECTS)), (AFTER, after), causes=CAUSES, **more)
+    return report_of((BEFORE, manifest(*OBJECTS)), (AFTER, after), causes=causes, **more)
 
 
 def layer(number: int, *sources: str, adds: dict[str, int], **more: Any) -> LayerReport:
@@ -160,6 +162,27 @@ def test_groups_tell_their_cause_and_its_place() -> None:
     assert "source portal moved layer 2 depositions 10358, 10359" in added
 
 
+def test_names_that_the_recipe_gives_are_told_apart() -> None:
+    [row] = [row for row in shown(changed()).texts("tr") if "renamed, as it seems" in row]
+    assert "picks 2" in row
+    declared = Cause(CauseKind.RECIPE, "rename objects: virus: capsid", declares=True)
+    [row] = [
+        r for r in shown(changed(causes={("picks", "renamed"): declared})).texts("tr") if "renamed by the recipe" in r
+    ]
+    assert "picks 2 rename objects: virus: capsid" in row
+
+
+def test_objects_metadata_and_moves_have_causes_too() -> None:
+    found = changed()
+    assert found.review
+    causes = replace(found.review.causes, all=(EXCLUDED,), objects={"ribosome": EXCLUDED}, metadata={"version": MOVED})
+    rows = shown(replace(found, review=replace(found.review, causes=causes))).texts("tr")
+    told = f"{EXCLUDED.what} layer 1 recipes/some.yaml:31"
+    assert f"~ ribosome {told} radius 60.0 65.0" in rows
+    assert "version source portal moved layer 2 depositions 10358, 10359 1.0.0 1.0.1" in rows
+    assert f"TS_1 test train {told}" in rows
+
+
 def test_all_rows_that_differ_are_in_the_page() -> None:
     found = changed()
     groups = shown(found).rows()
@@ -180,8 +203,8 @@ def test_all_rows_that_differ_are_in_the_page() -> None:
 def test_objects_and_metadata_are_told_field_by_field() -> None:
     page = shown(changed())
     rows = page.texts("tr")
-    assert "~ ribosome radius 60.0 65.0" in rows
-    assert "version 1.0.0 1.0.1" in rows
+    assert [row for row in rows if row.startswith("~ ribosome") and row.endswith("radius 60.0 65.0")]
+    assert [row for row in rows if row.startswith("version") and row.endswith("1.0.0 1.0.1")]
     assert any(row.startswith("+ capsid") for row in rows)
     assert any(row.startswith("− virus") for row in rows)
 

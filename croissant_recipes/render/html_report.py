@@ -35,7 +35,6 @@ def page(reports: Sequence[Report]) -> str:
         policy=f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "base-uri 'none'; form-action 'none'",
         version=__version__,
-        libraries=f"DataTables, from itables {version('itables')}",
     )
     return text.strip() + "\n"
 

@@ -19,6 +19,7 @@ from croissant_recipes.render.layer_graph import Graph
 from croissant_recipes.report import Report, Verdict
 from croissant_recipes.review.causes import Cause
 from croissant_recipes.review.groups import Group
+from croissant_recipes.review.reviewing import Review
 from croissant_recipes.review.risks import Risk
 from croissant_recipes.review.versions import Version
 from croissant_recipes.schema import RECORD_SETS
@@ -30,6 +31,7 @@ _STATIC_ROWS = 200
 _SAMPLES = 3
 _RISKS, _MOST_RISKS = 12, 1_000
 _MOVES = 2_000
+_GROUPS = 1_000
 
 _SIGNS = {"added": "+", "changed": "~", "removed": "−", "renamed": "→"}
 
@@ -53,6 +55,7 @@ class GroupView:
     number: int
     kind: str
     sign: str
+    told: str
     record_set: str
     change_class: str
     rank: int
@@ -93,6 +96,7 @@ class ObjectView:
     kind: str
     sign: str
     fields: tuple[FieldView, ...]
+    cause: Cause | None
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,17 @@ class KeyView:
     key: str
     before: str
     after: str
+    cause: Cause | None
+
+
+@dataclass(frozen=True)
+class MoveView:
+    """A run that is in another split; ``""`` is none."""
+
+    run: str
+    before: str
+    after: str
+    cause: Cause
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,8 @@ class ResultView:
     risks_omitted: int
     counts: tuple[CountsView, ...]
     groups: tuple[GroupView, ...]
-    split_moves: tuple[Mapping[str, Any], ...]
+    groups_omitted: int
+    split_moves: tuple[MoveView, ...]
     moves_omitted: int
     objects: tuple[ObjectView, ...]
     metadata: tuple[KeyView, ...]
@@ -156,7 +172,8 @@ def of(report: Report, number: int) -> ResultView:
     review = report.review
     changes, risks = (review.changes, review.risks) if review else (None, ())
     exists = changes is not None and changes.exists
-    groups = sorted(review.groups if review else (), key=lambda group: -group.change_class.rank)
+    grouped = sorted(review.groups if review else (), key=lambda group: -group.change_class.rank)
+    groups = grouped[:_GROUPS]
     most = changed_rows.shares([len(group) for group in groups], changed_rows.MOST)
     told = [
         changed_rows.of_group(group, changes.tables[group.record_set], n)
@@ -184,15 +201,18 @@ def of(report: Report, number: int) -> ResultView:
         risks_omitted=max(len(risks) - _MOST_RISKS, 0),
         counts=tuple(_counts(changes)) if changes else (),
         groups=views,
-        split_moves=tuple(diff.rows(changes.split_moves, _MOVES)) if changes else (),
+        groups_omitted=len(grouped) - len(groups),
+        split_moves=tuple(_moves(review)) if review else (),
         moves_omitted=max(len(changes.split_moves) - _MOVES, 0) if changes else 0,
-        objects=tuple(map(_object, changes.objects)) if changes else (),
-        metadata=tuple(_metadata(changes)) if changes and exists else (),
+        objects=tuple(_object(found, review.causes.objects.get(found.name)) for found in review.changes.objects)
+        if review
+        else (),
+        metadata=tuple(_metadata(review)) if review and exists else (),
         rows=tuple(
             (row, view) for view, rows, n in zip(views, told, few, strict=True) for row in list(rows.each())[:n]
         ),
-        rows_in_all=sum(view.n for view in views),
-        rows_omitted=sum(view.n - n for view, n in zip(views, most, strict=True)),
+        rows_in_all=sum(map(len, grouped)),
+        rows_omitted=sum(map(len, grouped)) - sum(most),
         data=_island([{**view.to_json(), **rows.to_json()} for view, rows in zip(views, told, strict=True)]),
         plots=tuple(bars.plots(review.composition())) if review else (),
         graph=layer_graph.graph(report, changed) if report.has_plan else None,
@@ -251,6 +271,7 @@ def _group(number: int, group: Group, rows: changed_rows.Rows) -> GroupView:
         number,
         group.kind,
         _SIGNS[group.kind],
+        _kind(group),
         group.record_set,
         group.change_class.value,
         group.change_class.rank,
@@ -261,6 +282,13 @@ def _group(number: int, group: Group, rows: changed_rows.Rows) -> GroupView:
     )
 
 
+def _kind(group: Group) -> str:
+    """Names that the recipe gives are told apart from those that are taken for the same."""
+    if group.kind != "renamed":
+        return group.kind
+    return "renamed by the recipe" if group.declared else "renamed, as it seems"
+
+
 def _changed_by_layer(views: Sequence[GroupView]) -> dict[int, int]:
     changed: dict[int, int] = {}
     for view in views:
@@ -269,14 +297,20 @@ def _changed_by_layer(views: Sequence[GroupView]) -> dict[int, int]:
     return changed
 
 
-def _object(found: ChangedObject) -> ObjectView:
+def _moves(review: Review) -> Iterator[MoveView]:
+    moves, causes = diff.rows(review.changes.split_moves, _MOVES), review.causes
+    for move, number in zip(moves, causes.split_moves[:_MOVES], strict=True):
+        yield MoveView(move["run"], move["before"], move["after"], causes.all[number])
+
+
+def _object(found: ChangedObject, cause: Cause | None) -> ObjectView:
     fields = tuple(_field(name, old, new) for name, (old, new) in found.fields.items())
     if found.kind != "changed":
         told = _whole(found.after or found.before or {})
         colour = _colour((found.after or found.before or {}).get("color"))
         was, now = (told, "") if found.kind == "removed" else ("", told)
         fields = (FieldView("", was, now, *((colour, None) if found.kind == "removed" else (None, colour))),)
-    return ObjectView(found.name, found.kind, _SIGNS[found.kind], fields)
+    return ObjectView(found.name, found.kind, _SIGNS[found.kind], fields, cause)
 
 
 def _whole(fields: Mapping[str, Any]) -> str:
@@ -299,10 +333,10 @@ def _colour(value: object) -> str | None:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _metadata(changes: Changes) -> Iterator[KeyView]:
-    for key, (old, new) in changes.metadata.items():
+def _metadata(review: Review) -> Iterator[KeyView]:
+    for key, (old, new) in review.changes.metadata.items():
         before, after = differences.shown(old, new)
-        yield KeyView(key, shown(before), shown(after))
+        yield KeyView(key, shown(before), shown(after), review.causes.metadata.get(key))
 
 
 def _layers(report: Report, changed: Mapping[int, int]) -> Iterator[LayerView]:
