@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ class WrittenRows:
     """
 
     table: pa.Table
+    _parts: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def count(self, record_set: str) -> int:
         """How many rows there are."""
@@ -89,20 +90,29 @@ class WrittenRows:
     def origins(self, record_set: str, positions: Positions) -> pd.DataFrame:
         """``layer`` and ``selector`` (-1 where there is nothing to say), the position of the ``source`` among the
         layer's (0 where it has one), and the key columns as the source has them, of the rows at positions."""
-        part = self._of(record_set).take(pa.array(positions))
+        key = RECORD_SETS[record_set].key
+        wanted = {"layer", "selector", _SOURCE.name, *key, *(f"{SOURCE}{c}" for c in key)}
+        part = self._of(record_set)
+        part = part.select([c for c in part.column_names if c in wanted]).take(pa.array(positions))
         numbers = {"layer": -1, "selector": -1, _SOURCE.name: 0}
         columns: dict[str, Any] = {
             c: pc.fill_null(part[c], nothing).to_numpy() if c in part.column_names else np.zeros(len(part), np.int16)
             for c, nothing in numbers.items()
         }
-        for c in RECORD_SETS[record_set].key:
+        for c in key:
             values, name = part[c], f"{SOURCE}{c}"
             columns[c] = pc.coalesce(part[name], values) if name in part.column_names else values
             columns[c] = columns[c].to_pandas()
         return pd.DataFrame(columns)
 
     def _of(self, record_set: str) -> pa.Table:
-        return self.table.filter(pc.equal(self.table["record_set"], record_set))
+        if record_set not in self._parts:
+            mask = np.asarray(pc.equal(self.table["record_set"], record_set).to_numpy(), dtype=np.bool_)
+            first, count = int(mask.argmax()) if len(mask) else 0, int(mask.sum())
+            # As a build writes it, the rows of a record set stand together: they need not be copied.
+            together = mask[first : first + count].all()
+            self._parts[record_set] = self.table.slice(first, count) if together else self.table.filter(pa.array(mask))
+        return self._parts[record_set]
 
 
 def of_rows(records: Mapping[str, pd.DataFrame]) -> WrittenRows:

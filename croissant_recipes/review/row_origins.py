@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -172,18 +170,7 @@ class WrittenRows:
         return found
 
     def _drifted(self, record_set: str) -> bool:
-        return record_set in self._changed_tables
-
-    @cached_property
-    def _changed_tables(self) -> frozenset[str]:
-        """Record sets that are not as they were written."""
-        noted, files = self.record.files, self.existing.files
-        return frozenset(
-            name
-            for name, schema in RECORD_SETS.items()
-            if schema.csv_name not in files
-            or hashlib.sha256(files[schema.csv_name]).hexdigest() != noted.get(schema.csv_name)
-        )
+        return record_set not in self.existing.untouched
 
     def _noted(self, record_set: str) -> Positions:
         """The place among the rows noted of every row that is there, -1 where there is none."""
