@@ -177,9 +177,10 @@ def _renamed(table: TableChanges, runs: Mapping[str, str]) -> Iterator[Risk]:
     edits = edited_and_renamed(table)
     yield from _edits(table.record_set, before[edits])
     if "run" in before:
-        called = before["run"].map(lambda name: runs.get(name, name))
+        at, names = pd.factorize(before["run"])
+        called = pd.Series([runs.get(name, name) for name in names], dtype="str").take(at)
         others = [c for c in RECORD_SETS[table.record_set].key if c != "run"]
-        same = np.array(called == after["run"], dtype=np.bool_)
+        same = _same(called, after["run"])
         for column in others:
             same = same & _same(before[column], after[column])
         before = before[~same]
