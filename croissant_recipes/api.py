@@ -206,15 +206,20 @@ def adopt(
     try:
         proposal = adopting.proposal(planned.plan.checked, prepared, planned.output)
         before = Path(shown).read_text(encoding="utf-8")
-        for edits in (proposal.edits, proposal.edits.without_splits()):
+        edits = proposal.edits
+        while True:
             text = recipe_edits.edited(before, edits)
             with adopting.on_trial(Path(shown), text, proposal) as recipe:
                 tried = plan(recipe, options=options, progress=progress)
             found = _besides_drift(tried)
-            if not any(errors(found)):
+            if any(errors(found)):
+                if not edits.moved:
+                    return Adopted(shown, None, before, None, False, (), found)
+                edits = edits.without_splits()
+            elif futile := edits.moved & _moved_still(tried):
+                edits = edits.without_runs(futile)
+            else:
                 break
-        else:
-            return Adopted(shown, None, before, None, False, (), found)
         notes = _undecided(tried)
         if edits and not dry_run:
             adopting.write(Path(shown), text, proposal)
@@ -234,6 +239,14 @@ def _can_be_adopted(result: Planned) -> bool:
     or else would come into all results."""
     drifted = result.prepared is not None and result.prepared.undecided is not None
     return drifted and result.plan is not None and not result.plan.target.spec.hides
+
+
+def _moved_still(results: Sequence[Planned]) -> set[str]:
+    """The runs whose split somebody changed, and of which the recipe says something else all the same."""
+    undecided = [
+        r.prepared.undecided[1] for r in results if r.prepared is not None and r.prepared.undecided is not None
+    ]
+    return {str(name) for found in undecided if "runs" in found.tables for name in found.tables["runs"].changed["name"]}
 
 
 def _undecided(results: Sequence[Planned]) -> tuple[str, ...]:

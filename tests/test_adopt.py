@@ -116,6 +116,57 @@ def test_nothing_to_adopt(lab: Lab) -> None:
     assert contents(lab.folder) == before
 
 
+@pytest.mark.parametrize(
+    ("before", "runs", "after"),
+    [
+        # A run leaves the list that it stands in by name.
+        (
+            "splits: {assign: {train: [TS_1, TS_2], val: TS_3}}\n",
+            {"val": ["TS_1"]},
+            'splits: {assign: {train: [TS_2], val: [TS_3, "TS_1"]}}\n',
+        ),
+        (
+            "splits:\n  assign:\n    train: TS_2\n  unassign: [TS_1, TS_3]   # for now\n",
+            {"val": ["TS_1", "TS_2"]},
+            'splits:\n  assign:\n    val:\n    - "TS_1"\n    - "TS_2"\n  unassign: [TS_3]         # for now\n',
+        ),
+        # Runs may be given by what is known of them.
+        (
+            "splits:\n  assign: {train: [TS_3, {source: two}], val: {where: {id: 3}, source: b}}\n",
+            {"train": ["TS_1"], "val": ["TS_2"]},
+            'splits:\n  assign: {train: [TS_3, {source: two}, "TS_1"], val: [{where: {id: 3}, source: b}, "TS_2"]}\n',
+        ),
+        (
+            "splits:\n  assign:\n    train: {source: two}   # all of these\n    val: TS_3\n",
+            {"train": ["TS_1"]},
+            "splits:\n  assign:\n    train:                 # all of these\n"
+            '    - {source: two}\n    - "TS_1"\n    val: TS_3\n',
+        ),
+    ],
+)
+def test_runs_are_said_where_their_split_is(before: str, runs: dict[str, list[str]], after: str) -> None:
+    assert edited(before, Edits(assign=runs)) == after
+
+
+def test_what_a_recipe_says_otherwise_all_the_same_is_left(lab: Lab) -> None:
+    lab.write("recipe.yaml", LAYERS, more="splits: {assign: {val: TS_3}, unassign: {source: lab}}\n")
+    assert lab.build().written
+    before = lab.recipe.read_text()
+    from_croissant(str(lab.manifest)).set_splits({"train": ["TS_1"]})
+    result = run("adopt", str(lab.recipe))
+    assert "~ runs: TS_1: split nothing -> train" in result.stdout
+    assert lab.recipe.read_text() == before
+
+
+def test_a_run_moves_from_split_to_split(lab: Lab) -> None:
+    lab.write("recipe.yaml", LAYERS, more="splits: {assign: {train: [TS_1, TS_2], val: TS_3}}\n")
+    assert lab.build().written
+    from_croissant(str(lab.manifest)).set_splits({"val": ["TS_1"]})
+    assert run("adopt", str(lab.recipe)).exit_code == ExitCode.GOOD
+    no_drift(lab)
+    assert lab.rows("runs", "name", "split") == [("TS_1", "val"), ("TS_2", "train"), ("TS_3", "val")]
+
+
 def test_the_rest_of_a_recipe_stays_as_somebody_wrote_it() -> None:
     text = (
         "# top\nrecipe:   1\nsplits: {assign: {train: [a,b], val: x}}   # odd blanks\n\n\n"

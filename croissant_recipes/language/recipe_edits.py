@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.util import load_yaml_guess_indent
 
@@ -41,8 +42,19 @@ class Edits:
     unassign: Sequence[str] = ()
     inherited: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def moved(self) -> set[str]:
+        """The runs that go into a split or leave theirs."""
+        return {*self.unassign, *(run for runs in self.assign.values() for run in runs)}
+
     def without_splits(self) -> Edits:
         return replace(self, assign={}, unassign=())
+
+    def without_runs(self, names: Collection[str]) -> Edits:
+        """Without what they say of the splits of some runs."""
+        left = {split: [r for r in runs if r not in names] for split, runs in self.assign.items()}
+        assign = {split: runs for split, runs in left.items() if runs}
+        return replace(self, assign=assign, unassign=[r for r in self.unassign if r not in names])
 
     def __bool__(self) -> bool:
         said = (self.croissant, self.dataset, self.project, self.objects, self.assign, self.unassign)
@@ -62,6 +74,7 @@ def edited(text: str, edits: Edits) -> str:
             _below(after, key)[name] = _plain(value)
     for name, attributes in edits.objects.items():
         _below(_below(after, "objects"), name).update({k: _plain(v) for k, v in attributes.items()})
+    _take_out(after, [run for runs in edits.assign.values() for run in runs])
     for split, runs in edits.assign.items():
         assign = _below(_below(after, "splits"), "assign")
         assign[split] = _longer(assign.get(split, _plain(edits.inherited.get("assign", {}).get(split))), runs)
@@ -90,8 +103,27 @@ def _below(mapping: Any, key: str) -> Any:
     return mapping.setdefault(key, {})
 
 
+def _take_out(document: Any, runs: Sequence[str]) -> None:
+    """Runs that go into a split, out of where they stand by name."""
+    splits = document.get("splits") or {}
+    assign, names = splits.get("assign") or {}, {literal(run) for run in runs}
+    for mapping, key in [*((assign, split) for split in list(assign)), (splits, "unassign")]:
+        there = mapping.get(key)
+        texts = [there] if isinstance(there, str) else there if isinstance(there, list) else []
+        at = [i for i, text in enumerate(texts) if isinstance(text, str) and text in names]
+        if at and len(at) == len(texts):
+            del mapping[key]
+        elif at:
+            for i in reversed(at):
+                del texts[i]
+
+
 def _longer(there: Any, runs: Sequence[str]) -> Any:
     """One or more texts (or mappings), and more of them."""
+    if isinstance(there, Mapping):
+        # Without its comments, which its place keeps.
+        there = CommentedMap(there)
+        there.fa.set_flow_style()
     names = [there] if isinstance(there, str | Mapping) else there if there is not None else []
     names = names if isinstance(names, list) else list(names)
     names.extend(_plain(literal(run)) for run in runs if literal(run) not in names)
@@ -116,6 +148,7 @@ def _yaml(text: str) -> YAML:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = _WIDE
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
     _, indent, offset = load_yaml_guess_indent(text)
     offset = offset or 0
     yaml.indent(mapping=2, sequence=max(2, indent if indent and indent > offset + 1 else offset + 2), offset=offset)
