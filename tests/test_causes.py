@@ -430,6 +430,14 @@ def test_the_lines_of_a_split_file_are_one_reason(tmp_path: Path) -> None:
     assert (cause.kind, Path(cause.file or "").name, cause.line) == ("recipe", "splits.csv", 3)
 
 
+@pytest.mark.parametrize("runs", ["[TS_1, TS_2, TS_3]", "\n      - TS_1\n      - TS_2\n      - TS_3"])
+def test_the_runs_of_a_list_are_one_reason(runs: str, tmp_path: Path) -> None:
+    first = build(f"{LAYER}splits:\n  assign:\n    train: {runs}\n")
+    _, causes = compared(first, planned(tmp_path, f"{LAYER}splits:\n  assign:\n    test: {runs}\n", SOURCES))
+    (number,) = set(causes.split_moves.tolist())
+    assert causes.all[number].line == 17 + runs.count("\n", 0, 1)
+
+
 # Objects and metadata
 
 

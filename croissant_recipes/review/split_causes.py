@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.diagnostics import Span
+from croissant_recipes.language.yaml_nodes import Path
 from croissant_recipes.review.causes import Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import Comparison
 from croissant_recipes.review.side import Side
@@ -35,11 +37,11 @@ class SplitCauses:
             return np.full(len(runs), ledger.number(self.before.untold), dtype=np.int32)
         places = [self.plan.split_places.get(run) for run in runs]
         by_recipe = self._recipe_differs()
-        first = self._first_lines(places)
+        first = self._first_of_reasons(places)
         numbers: dict[Span | None, int] = {}
         found = []
         for place in places:
-            at = first.get(place.file, place) if place is not None else None
+            at = first[self._reason(place)] if place is not None else None
             if at not in numbers:
                 numbers[at] = ledger.number(self._cause(at, by_recipe=by_recipe))
             found.append(numbers[at])
@@ -57,14 +59,29 @@ class SplitCauses:
         one, other = ({str(layer.get("split")) for layer in making.layers.values()} for making in makings)
         return one != other
 
-    def _first_lines(self, places: Sequence[Span | None]) -> dict[str, Span]:
-        """By the name of a split file, the first of its lines that decides: the lines of a file are one reason."""
-        files = {row.span.file for row in self.plan.checked.split_rows}
-        found: dict[str, Span] = {}
-        for place in places:
-            if place is not None and place.file in files:
-                found[place.file] = min(place, found.get(place.file, place))
+    def _first_of_reasons(self, places: Sequence[Span | None]) -> dict[object, Span]:
+        """By reason, the first of its places that decides."""
+        found: dict[object, Span] = {}
+        for place in filter(None, places):
+            reason = self._reason(place)
+            found[reason] = min(place, found.get(reason, place))
         return found
+
+    def _reason(self, place: Span) -> object:
+        """What is told of as one: the lines of a split file, the items of a list, or else one place."""
+        return place.file if place.file in self._split_files else self._lists.get(place, place)
+
+    @cached_property
+    def _split_files(self) -> frozenset[str]:
+        return frozenset(row.span.file for row in self.plan.checked.split_rows)
+
+    @cached_property
+    def _lists(self) -> dict[Span, Path]:
+        """The lists in which runs of splits are, by the places of their items."""
+        places = self.plan.checked.document.places
+        return {
+            p.value: path[:-1] for path, p in places.items() if path[:1] == ("splits",) and isinstance(path[-1], int)
+        }
 
     def _cause(self, place: Span | None, *, by_recipe: bool) -> Cause:
         document = self.plan.checked.document
