@@ -23,7 +23,7 @@ from croissant_recipes.shown import shown
 MOST = 20_000
 """How many rows a page holds; JSON has them all."""
 
-COLUMNS = ("run", "name", "voxel_size", "user_id", "session_id", "differs")
+COLUMNS = ("run", "name", "voxel_size", "made", "differs")
 """What is shown of a row, beside what its group says."""
 
 _DIGEST = 12
@@ -91,11 +91,13 @@ def _shown(record_set: str, now: Mapping[str, Sequence[str]], told: Sequence[str
     run = "name" if record_set == "runs" else "run"
     names = [c for c in key if c not in (run, *_MADE, "is_multilabel")]
     nothing = [""] * len(told)
+    by = [*zip(now["user_id"], now["session_id"], strict=True)] if "user_id" in now else []
     of_names = [" ".join(values) for values in zip(*(now[c] for c in names), strict=True)] if names else nothing
     return {
         "run": now.get(run, nothing),
         "name": of_names,
-        **{c: now.get(c, nothing) for c in _MADE},
+        "voxel_size": now.get("voxel_size", nothing),
+        "made": [f"{user}/{session}" for user, session in by] if by else nothing,
         "differs": told,
     }
 

@@ -5,6 +5,7 @@ Places and words only; the page draws them. A recipe is a chain, so that a layou
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ _LINE, _PADDING, _GAP = 17, 11, 20
 _CHARACTERS = {_SOURCE_WIDTH: 16, _LAYER_WIDTH: 41, _RESULT_WIDTH: 16}
 """How many characters fit into a box of a width."""
 
-_MOST_LINES = 4
+_LINES, _MOST_LINES = 2, 6
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Box:
 
     Attributes:
         kind: ``source``, ``base``, ``layer`` or ``result``.
-        lines: What it says, cut to its width.
+        lines: What it says, on lines of its width.
         told: All of it.
         x, y, width, height: Where it lies.
         changes: Whether rows that differ come from it.
@@ -152,8 +153,14 @@ def _result(report: Report, last: int) -> Box:
 
 def _box(kind: str, lines: Sequence[str], x: int, y: int, width: int, *, changes: bool = False) -> Box:
     told = [shown(line) for line in lines]
-    fitting = tuple(_cut(line, _CHARACTERS[width]) for line in told[:_MOST_LINES])
+    fitting = tuple(part for line in told for part in _wrapped(line, _CHARACTERS[width]))[:_MOST_LINES]
     return Box(kind, fitting, "; ".join(told), x, y, width, 2 * _PADDING + _LINE * len(fitting), changes)
+
+
+def _wrapped(text: str, most: int) -> list[str]:
+    """A list on two lines where one is too short for it."""
+    parts = textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False) if ", " in text else [text]
+    return [_cut(line, most) for line in (parts if len(parts) < _LINES + 1 else [parts[0], " ".join(parts[1:])])]
 
 
 def _cut(text: str, most: int) -> str:

@@ -48,14 +48,13 @@ const COLUMNS = [
   ["Run", (row) => row.run],
   ["Name", (row) => row.name],
   ["Voxel size", (row) => row.voxel_size],
-  ["User", (row) => row.user_id],
-  ["Session", (row) => row.session_id],
+  ["User/session", (row) => row.made],
   ["Differs", (row) => row.differs],
   ["Class", (row) => row.group.change_class, (row) => badge(row.group.change_class)],
   ["Cause", (row) => row.group.cause, (row) => element("div", { class: "brief", title: row.group.cause }, row.group.cause)],
 ];
 const VOXEL_SIZE = 4;
-const CLASS = 8;
+const CLASS = 7;
 
 function column([label, value, cell], i) {
   return {
