@@ -366,6 +366,22 @@ def test_several_sources_of_the_portal_are_one_of_all_their_datasets(tmp_path: P
         assert found.plan.content.tables[name].equals(table), name
 
 
+@pytest.mark.parametrize(("first", "chosen"), [([10301], True), ([10301, 10440], False)])
+def test_the_server_chooses_runs_of_several_sources_that_have_none_in_common(
+    tmp_path: Path, server: Server, first: list[int], chosen: bool
+) -> None:
+    """It is asked for the runs of the second source that have picks of thyroglobulin; the first has none."""
+    parts = {f"p{i}": {"portal": {"datasets": d, "url": server.url}} for i, d in enumerate((first, [10440]))}
+    layer = {"export": [*parts], "runs": {"having": "picks"}, "picks": "thyroglobulin", "segmentations": "none"}
+    found = planned(tmp_path, server.url, layer, parts)
+    assert found.plan is not None
+    stock = found.plan.resolution.layers[1].stock
+    listed = [r.rows for part in stock.parts for r in part.requests if r.what == "runs with picks"]
+    holding = len(found.plan.artifacts["runs"])
+    assert listed == [holding] * chosen
+    assert 0 < holding < len([r for r in TABLES["Run"] if r["datasetId"] in (10301, 10440)])
+
+
 def test_a_plan_says_how_many_runs_hold_what_is_asked_for(tmp_path: Path, server: Server) -> None:
     parts = {f"p{d}": {"portal": {"datasets": [d], "url": server.url}} for d in (10000, 10440)}
     runs = {"having": [{"picks": "thyroglobulin"}, "tomograms"], "lacking": {"segmentations": "*?instance=true"}}

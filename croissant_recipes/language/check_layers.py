@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from croissant_recipes.codes import Code
@@ -30,7 +30,7 @@ from croissant_recipes.language.recipe import (
     Scalar,
     SelectionMap,
 )
-from croissant_recipes.language.source_kinds import SourceKind
+from croissant_recipes.language.source_kinds import PortalSource, Source, SourceKind
 from croissant_recipes.language.templates import Template
 from croissant_recipes.language.yaml_nodes import Document, Path, Place
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS, RENAME_MAPS
@@ -59,9 +59,20 @@ def check(draft: Draft, kinds: SourceKinds) -> tuple[tuple[LayerSpec, ...], list
     for index, layer in enumerate(draft.layers):
         if layer is not None:
             checker = _LayerChecker(draft.document, index, layer, kinds, shared)
-            specs.append(checker.check())
+            apart = _runs_apart([draft.sources.get(name) for name in layer.sources])
+            specs.append(replace(checker.check(), runs_apart=apart))
             found += checker.found
     return tuple(specs), found
+
+
+def _runs_apart(sources: Sequence[Source | None]) -> bool:
+    """Whether no run can be of two sources: a run of the portal is of one dataset, and any other may be called so."""
+    if len(sources) == 1:
+        return True
+    portals = [source.spec for source in sources if source is not None and isinstance(source.spec, PortalSource)]
+    datasets = [dataset for portal in portals for dataset in set(portal.datasets)]
+    resolved = len(portals) == len(sources) and not any(portal.depositions for portal in portals)
+    return resolved and len({portal.url for portal in portals}) == 1 and len(datasets) == len(set(datasets))
 
 
 @dataclass

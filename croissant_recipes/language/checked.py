@@ -167,6 +167,8 @@ class LayerSpec:
         asked_of_runs: Fields of the portal's Run that conditions of the recipe compare.
         on_collision: ``error``, ``first`` or ``last``.
         allow_empty: Whether a selector may match nothing.
+        runs_apart: Whether no run can be of two of its sources, so that each alone can be asked for
+            runs by what they hold.
     """
 
     index: int
@@ -181,6 +183,7 @@ class LayerSpec:
     asked_of_runs: frozenset[str] = frozenset()
     on_collision: str = "error"
     allow_empty: bool = False
+    runs_apart: bool = True
     span: Span | None = None
 
     @property

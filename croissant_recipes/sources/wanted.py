@@ -60,7 +60,7 @@ def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: b
         if "run" in table and not everything:
             mask &= table["run"].isin(set(runs["name"])).to_numpy()
         rows[artifact] = table if mask.all() else table[mask]
-    return rows if len(layer.sources) > 1 else _of_held_runs(layer.filters["runs"], rows)
+    return _of_held_runs(layer.filters["runs"], rows) if layer.runs_apart else rows
 
 
 def _excluded(chosen: TypeFilter, runs: pd.DataFrame) -> Mask:
@@ -72,7 +72,8 @@ def _excluded(chosen: TypeFilter, runs: pd.DataFrame) -> Mask:
 
 
 def _of_held_runs(chosen: TypeFilter, rows: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The rows of those runs that have what a filter of runs asks for. Of several sources, all have to be known."""
+    """The rows of those runs that have what a filter of runs asks for. Where a run can be of several sources, all
+    have to be known."""
     if not chosen.having and not chosen.lacking:
         return rows
     names = set(rows["runs"]["name"])

@@ -21,7 +21,7 @@ def can_be_asked_for(layer: LayerSpec) -> bool:
     """Whether the server can choose a layer's runs. What a run lacks it cannot be asked for, and of what another source
     has of a run it knows nothing."""
     having = layer.filters["runs"].having
-    return bool(having) and len(layer.sources) == 1 and all(item.artifact in PORTAL_TYPES for item in having)
+    return bool(having) and layer.runs_apart and all(item.artifact in PORTAL_TYPES for item in having)
 
 
 def ask(endpoint: Endpoint, layer: LayerSpec, overview: Overview, fields: Collection[str]) -> Rows | None:
