@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from croissant_recipes.planning import Outcome
     from croissant_recipes.report import Report
     from croissant_recipes.review.reviewing import Review
+    from croissant_recipes.saved_plans import Made, SavedPlan
     from croissant_recipes.sources.base import Progress
     from croissant_recipes.stores import Output
 
@@ -157,9 +158,43 @@ def plan(
     return _run(recipes, options or Options(), progress or Silent(), write=False, against=against)
 
 
-def build(*recipes: PathLike, options: Options | None = None, progress: Progress | None = None) -> tuple[Planned, ...]:
-    """Build recipes. Nothing of any of them is written when one of them has an error."""
-    return _run(recipes, options or Options(), progress or Silent(), write=True)
+def build(
+    *recipes: PathLike,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    saved: PathLike | None = None,
+) -> tuple[Planned, ...]:
+    """Build recipes. Nothing of any of them is written when one of them has an error.
+
+    Args:
+        recipes: The recipes.
+        options: How to build.
+        progress: Where long work is reported.
+        saved: A plan of the one recipe that ``saved_plan`` made: exactly that is built, or nothing.
+    """
+    return _run(recipes, options or Options(), progress or Silent(), write=True, saved=saved)
+
+
+def saved_plan(results: Sequence[Planned], options: Options | None = None) -> bytes:
+    """A file that keeps the plan of one recipe, for ``build``.
+
+    Args:
+        results: What ``plan`` made of it: all its results, none with an error.
+        options: Those of the plan.
+
+    Raises:
+        ValueError: Some result has an error.
+    """
+    from croissant_recipes import saved_plans
+
+    return saved_plans.of(_made(results), options or Options()).as_bytes()
+
+
+def _made(results: Sequence[Planned]) -> list[Made]:
+    made = [(r.plan, r.prepared, r.output) for r in results if r.ok and r.plan and r.prepared and r.output]
+    if len(made) < len(results) or not made:
+        raise ValueError("a plan with an error cannot be kept")
+    return made
 
 
 @dataclass(frozen=True)
@@ -362,7 +397,13 @@ def change_exit_code(results: Sequence[Planned]) -> ExitCode:
 
 
 def _run(
-    recipes: Sequence[PathLike], options: Options, progress: Progress, *, write: bool, against: str | None = None
+    recipes: Sequence[PathLike],
+    options: Options,
+    progress: Progress,
+    *,
+    write: bool,
+    against: str | None = None,
+    saved: PathLike | None = None,
 ) -> tuple[Planned, ...]:
     # The compiler needs pandas, copick and mlcroissant; `check` must not wait for them.
     checked = check(*recipes, params=options.params)
@@ -390,6 +431,19 @@ def _run(
             if c.recipe
             for spec in c.recipe.outputs
         )
+    kept: SavedPlan | None = None
+    if saved is not None:
+        from croissant_recipes import saved_plans
+
+        try:
+            kept = saved_plans.load(os.fspath(saved))
+        except DiagnosticError as error:
+            return tuple(
+                Planned(c.path, None, None, None, False, in_order([*c.diagnostics, *error.diagnostics]))
+                for c in checked
+            )
+        # What was approved with the plan is approved.
+        options = replace(options, allow=options.allow | frozenset(kept.allow))
     earlier: list[AsItWas] = []
     if against is not None:
         from croissant_recipes import comparing
@@ -411,9 +465,14 @@ def _run(
         by_path = {recipe.path: was for (recipe, _), was in zip(loaded, earlier, strict=True)}
         previews = _against(previews, outcomes, by_path, others, options)
     previews = _with_unused_words(previews, options)
+    if kept is not None and all(p.ok for p in previews):
+        moved = saved_plans.stale(kept, os.fspath(saved or ""), _made(previews), options)
+        if moved is not None:
+            first, *rest = previews
+            previews = [replace(first, diagnostics=in_order([*first.diagnostics, moved])), *rest]
     if not write or not all(p.ok for p in previews):
         return tuple(previews)
-    return _write_all(previews, outcomes, options)
+    return _write_all(previews, outcomes, options, exactly=kept is not None)
 
 
 def _against(
@@ -468,7 +527,9 @@ def _uses(planned: Planned, word: str) -> bool:
     return (review is not None and review.uses(word)) or (prepared is not None and prepared.lets_move(word))
 
 
-def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:
+def _write_all(
+    previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options, *, exactly: bool
+) -> tuple[Planned, ...]:
     """Nothing is written before every place is known to be one that can be written."""
     from croissant_recipes import stores
 
@@ -485,7 +546,7 @@ def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options
                 replace(p, diagnostics=in_order([*p.diagnostics, *refused.get(at, ())]))
                 for at, p in enumerate(previews)
             )
-        written = _write_each(previews, outcomes, options)
+        written = _write_each(previews, outcomes, options, exactly=exactly)
         try:
             held.close()
         except DiagnosticError as error:
@@ -495,7 +556,9 @@ def _write_all(previews: Sequence[Planned], outcomes: Sequence[Outcome], options
         return written
 
 
-def _write_each(previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options) -> tuple[Planned, ...]:
+def _write_each(
+    previews: Sequence[Planned], outcomes: Sequence[Outcome], options: Options, *, exactly: bool
+) -> tuple[Planned, ...]:
     """Writes results, of each recipe those first that hide nothing: names that nobody remembers are not published."""
     written: dict[int, Planned] = {}
     failed: dict[int, Planned] = {}
@@ -506,7 +569,7 @@ def _write_each(previews: Sequence[Planned], outcomes: Sequence[Outcome], option
             found = Diagnostic(Code.NOT_WRITABLE, message, hint="build again once that is put right")
             written[at] = replace(preview, diagnostics=in_order([*preview.diagnostics, found]))
             continue
-        written[at] = _write(preview, outcomes[at], options)
+        written[at] = _write(preview, outcomes[at], options, exactly=exactly)
         if not written[at].ok:
             failed[recipe] = written[at]
     return tuple(written[at] for at in range(len(previews)))
@@ -547,14 +610,16 @@ def _preview(path: str, outcome: Outcome, options: Options) -> Planned:
     return replace(bare, prepared=prepared, diagnostics=prepared.diagnostics)
 
 
-def _write(preview: Planned, outcome: Outcome, options: Options) -> Planned:
+def _write(preview: Planned, outcome: Outcome, options: Options, *, exactly: bool) -> Planned:
     from croissant_recipes import building
 
     assert preview.plan is not None
     assert preview.prepared is not None
     assert preview.output is not None
     try:
-        prepared = building.commit(preview.prepared, preview.plan, outcome.diagnostics, preview.output, options)
+        prepared = building.commit(
+            preview.prepared, preview.plan, outcome.diagnostics, preview.output, options, exactly=exactly
+        )
     except DiagnosticError as error:
         return replace(preview, diagnostics=in_order([*preview.diagnostics, *error.diagnostics]))
     written = not any(errors(prepared.diagnostics)) and bool(prepared.touched)

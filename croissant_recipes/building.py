@@ -89,11 +89,27 @@ def preview(plan: Plan, found: Sequence[Diagnostic], output: Output, options: Op
     return _prepare(plan, found, output, options, stores.peek(output), stores.set_aside(output))
 
 
-def commit(prepared: Prepared, plan: Plan, found: Sequence[Diagnostic], output: Output, options: Options) -> Prepared:
+def commit(
+    prepared: Prepared,
+    plan: Plan,
+    found: Sequence[Diagnostic],
+    output: Output,
+    options: Options,
+    *,
+    exactly: bool = False,
+) -> Prepared:
     """Write what ``preview`` prepared. If the Croissant that is there changed since, it is prepared anew, and not
-    written when something stands against it now. For a caller that holds the output's lock."""
+    written when something stands against it now. For a caller that holds the output's lock.
+
+    Args:
+        exactly: Whether that is to be written or nothing.
+    """
     there, aside = stores.read_existing(output), stores.set_aside(output)
     if (there, aside) != (prepared.there, prepared.aside):
+        if exactly:
+            message = f"the plan fits no more: the destination moved: {output.place} changed while it was worked on"
+            moved = Diagnostic(Code.STALE_PLAN, message, hint="plan again, and look at it")
+            return replace(prepared, diagnostics=in_order([*prepared.diagnostics, moved]))
         prepared = _prepare(plan, found, output, options, there, aside)
     return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output)
 

@@ -211,13 +211,29 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
     help="Compare with what the recipe, and the files that it names, made at a git revision, over the sources of "
     "today, and not with what is built.",
 )
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="Keep the plan in a file, which `build --plan` builds exactly. One recipe only.",
+)
 def plan(**flags: Any) -> None:
-    """Show what a build would do. Writes nothing."""
+    """Show what a build would do. Writes nothing but what is asked for."""
     from croissant_recipes import api
 
     options = _options(flags)
+    if flags["save"] and flags["against"]:
+        raise click.UsageError("--save and --against exclude each other: a saved plan is of what is there")
+    if flags["save"]:
+        _refuse_saved_plan(flags["save"])
     results = api.plan(*flags["recipes"], options=options, progress=_progress(flags), against=flags["against"])
     _render(results, flags, show_plan=True)
+    if flags["save"] and all(r.ok for r in results):
+        from croissant_recipes.stores import single_files
+
+        data = api.saved_plan(results, options)
+        _writing(lambda: single_files.write_file(flags["save"], data))
+        if not flags["quiet"] and flags["form"] == "text":
+            click.echo(f"Saved the plan in {flags['save']}; `build --plan` builds exactly that.", err=True)
     sys.exit((api.change_exit_code if flags["exit_code"] else api.results_exit_code)(results))
 
 
@@ -232,6 +248,12 @@ def plan(**flags: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing, as `plan` does.")
 @click.option(
     "--check", is_flag=True, help="Write nothing, and end as `plan --exit-code` does: is what is there up to date?"
+)
+@click.option(
+    "--plan",
+    "saved",
+    metavar="FILE",
+    help="Build exactly the plan that `plan --save` kept, with what it was allowed, or end with 6. One recipe only.",
 )
 @click.option("--force", is_flag=True, help="Replace a Croissant that this recipe did not build.")
 @click.option(
@@ -259,12 +281,19 @@ def build(**flags: Any) -> None:
     if flags["config_overlay"] and not flags["emit_config"]:
         raise click.UsageError("--config-overlay goes with --emit-config")
     options = _options(flags)
+    for flag in ("force", "check", "dry_run"):
+        if flags["saved"] and flags[flag]:
+            raise click.UsageError(f"--plan and --{flag.replace('_', '-')} exclude each other")
+    if flags["saved"] and flags["on_drift"] != "stop":
+        raise click.UsageError("--plan and --on-drift exclude each other")
     names = _emitted(flags)
     for path, overlay in names.values():
         _refuse_targets(path, overlay)
     show_plan = flags["dry_run"] or flags["check"]
-    run = api.plan if show_plan else api.build
-    results = run(*flags["recipes"], options=options, progress=_progress(flags))
+    if show_plan:
+        results = api.plan(*flags["recipes"], options=options, progress=_progress(flags))
+    else:
+        results = api.build(*flags["recipes"], options=options, progress=_progress(flags), saved=flags["saved"])
     _render(results, flags, show_plan=show_plan)
     for result in results:
         if result.output_name in names and all(r.ok for r in results):
@@ -423,11 +452,21 @@ def _params(settings: tuple[str, ...]) -> dict[str, str]:
     return params
 
 
+_ONE_RECIPE = {
+    "output": "output",
+    "base_url": "base-url",
+    "emit_config": "emit-config",
+    "save": "save",
+    "saved": "plan",
+}
+"""Flags that mean one recipe, as people write them."""
+
+
 def _options(flags: dict[str, Any]) -> Options:
     several = len(flags["recipes"]) > 1
-    for flag in ("output", "base_url", "emit_config"):
+    for flag, name in _ONE_RECIPE.items():
         if several and flags.get(flag):
-            raise click.UsageError(f"--{flag.replace('_', '-')} goes with one recipe")
+            raise click.UsageError(f"--{name} goes with one recipe")
     if flags["refresh"] and flags["offline"]:
         raise click.UsageError("--refresh and --offline exclude each other")
     for word in flags["allow"]:
@@ -515,6 +554,13 @@ def _emitted(flags: dict[str, Any]) -> dict[str | None, tuple[str, str | None]]:
     return {
         name: (path.replace("{output}", name), overlay.replace("{output}", name) if overlay else None) for name in names
     }
+
+
+def _refuse_saved_plan(path: str) -> None:
+    from croissant_recipes import saved_plans
+    from croissant_recipes.stores import single_files
+
+    _writing(lambda: single_files.refuse_file(path, saved_plans.is_such, "saved plan"))
 
 
 def _refuse_targets(path: str, overlay: str | None) -> None:

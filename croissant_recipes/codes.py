@@ -133,6 +133,8 @@ class Code(Enum):
     DATA_UNREAD = ("CR422", "data of an expectation cannot be read", ExitCode.BLOCKED)
     VERSION_STEP = ("CR424", "version does not say what changed")
     ALLOWED_NOTHING = ("CR425", "word of --allow that allows nothing")
+    STALE_PLAN = ("CR426", "saved plan that fits no more", ExitCode.STALE)
+    SAVED_PLAN = ("CR427", "no saved plan")
     REVISION = ("CR437", "git revision that cannot be used")
     BEFORE_UNPLANNED = ("CR438", "recipe that could not be planned as it was")
 

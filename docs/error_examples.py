@@ -15,7 +15,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.options import Options
 
-NOT_MADE_HERE = frozenset({"CR308", "CR309", "CR310", "CR406", "CR412", "CR437", "CR438", "CR503"})
+NOT_MADE_HERE = frozenset({"CR308", "CR309", "CR310", "CR406", "CR412", "CR426", "CR427", "CR437", "CR438", "CR503"})
 """Codes whose example is written by hand: they need the portal, git, another process, or a second."""
 
 Prepare = Callable[[], object]

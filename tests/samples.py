@@ -45,7 +45,7 @@ def write_recipe(
     """A recipe over the project in ``folder/sample``, as ``folder/<name>.yaml``."""
     path = folder / f"{name}.yaml"
     source = "" if "sources:" in more else "sources:\n  lab: {copick: {config: sample/filesystem.json}}\n"
-    output = "" if "output:" in more else f"output: {{project_root: {out}}}\n"
+    output = "" if "output:" in more or "outputs:" in more else f"output: {{project_root: {out}}}\n"
     body = f"layers:\n{layers}" if layers else ""
     path.write_text(f"recipe: 1\nname: {name}\n{start}{output}{source}{body}{more}", encoding="utf-8")
     return path

@@ -28,7 +28,7 @@ LAYERS = (
     {"planning", "starter"},
     {"review"},
     {"building"},
-    {"comparing"},
+    {"comparing", "saved_plans"},
     {"adopting"},
     {"report"},
     {"api"},

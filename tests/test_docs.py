@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from croissant_recipes import api
+from croissant_recipes import api, saved_plans
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import build_record
@@ -143,7 +143,7 @@ def test_exit_codes_are_told_with_the_errors_that_lead_to_them() -> None:
 def test_the_compatibility_page_names_the_versions_of_formats() -> None:
     rows = re.findall(r"^\| .* \| (\d+) \|", _read("docs/compatibility.md"), re.MULTILINE)
     now = [recipe.FORMAT_VERSION, findings.FORMAT, as_json.FORMAT, adoption.FORMAT, label_table.FORMAT]
-    now.append(build_record.RECORD_FORMAT)
+    now += [saved_plans.FORMAT, build_record.RECORD_FORMAT]
     assert [int(r) for r in rows] == now
 
 
