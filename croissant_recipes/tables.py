@@ -208,6 +208,17 @@ def match(old: pd.DataFrame, new: pd.DataFrame, key: Sequence[str]) -> Match:
     return Match(orders[0][there], orders[1][~missing], orders[0][~there], orders[1][missing])
 
 
+def places(there: pd.DataFrame, wanted: pd.DataFrame, key: Sequence[str]) -> Positions:
+    """The position of each wanted row in a table, -1 where it has no row of that key. The first of a key counts."""
+    of_there, of_wanted = key_codes([there, wanted], key)
+    known, first = np.unique(of_there, return_index=True)
+    if not len(known):
+        return np.full(len(wanted), -1, dtype=np.intp)
+    at = np.searchsorted(known, of_wanted)
+    at[at == len(known)] = 0
+    return np.where(known[at] == of_wanted, first[at], -1)
+
+
 def _found_in(wanted: Codes, ordered: Codes) -> Mask:
     at = np.searchsorted(ordered, wanted)
     found = np.zeros(len(wanted), dtype=np.bool_)

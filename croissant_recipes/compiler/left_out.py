@@ -59,7 +59,7 @@ def seek(layer: LayerRows, artifact: str, source: int, wanted: pd.DataFrame) -> 
     """
     described = ARTIFACTS[artifact]
     table, part = layer.stock.table(artifact), layer.stock.slices(artifact)[source]
-    rows = _found(table.iloc[part], wanted, list(described.key))
+    rows = tables.places(table.iloc[part], wanted, described.key)
     rows[rows >= 0] += part.start
     there = rows >= 0
     choice, chosen = layer.choices[artifact], layer.spec.filters[artifact]
@@ -104,15 +104,6 @@ def _matches(selector: Selector, table: pd.DataFrame) -> Mask:
     if "run_alias" in table and "name" in table:
         found = found | matching.match(selector, table.assign(name=table["run_alias"]))
     return found
-
-
-def _found(there: pd.DataFrame, wanted: pd.DataFrame, key: list[str]) -> Positions:
-    """The position of each wanted row, -1 where it is not there. Of rows of one key the first is meant."""
-    of_there, of_wanted = tables.key_codes([there[key], wanted[key]], key)
-    known, first = np.unique(of_there, return_index=True)
-    at = np.searchsorted(known, of_wanted)
-    at[at == len(known)] = 0
-    return np.where(known[at] == of_wanted, first[at], -1) if len(known) else np.full(len(wanted), -1, dtype=np.intp)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ class Ledger:
     def number(self, cause: Cause) -> int:
         return self._numbers.setdefault(cause, len(self._numbers))
 
+    def cause(self, number: int) -> Cause:
+        return list(self._numbers)[number]
+
+    def are(self, kind: CauseKind) -> npt.NDArray[np.bool_]:
+        """By number, whether a cause is of a kind."""
+        return np.array([cause.kind is kind for cause in self._numbers], dtype=np.bool_)
+
     def doubtful(self, cause: Cause, source: str) -> int:
         """A cause of the recipe that may be one of a source."""
         number = self.number(cause)

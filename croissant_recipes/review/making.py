@@ -65,6 +65,17 @@ class Making:
         found = self.layers[layer]
         return list(found["sources"]) if "sources" in found else [str(found["source"])]
 
+    def asks(self, layer: int, artifact: str) -> Described:
+        """What a layer asks of rows of a type beside their names, and of their runs."""
+        takes = self.layers[layer].get("takes", {})
+        return {
+            f"{kind} {key}": value
+            for kind in dict.fromkeys((artifact, "runs"))
+            if isinstance(of_kind := takes.get(kind), Mapping)
+            for key, value in of_kind.items()
+            if key in ("where", "authors", "having", "lacking")
+        }
+
     def filters(self, layer: int) -> Mapping[str, TypeFilter] | None:
         """What a layer took, ``None`` where this version of the tool does not understand it."""
         try:

@@ -15,7 +15,7 @@ from croissant_recipes.compiler.left_out import GONE, Condition
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant.diff import Changes, TableChanges
 from croissant_recipes.croissant.renames import WAYS, Way
-from croissant_recipes.diagnostics import Span
+from croissant_recipes.diagnostics import Span, joined
 from croissant_recipes.language.checked import TypeFilter
 from croissant_recipes.review.causes import Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import BASE, Comparison
@@ -95,7 +95,8 @@ class RowCauses:
             ids[same] = self._others("others removed it since the last build", sure=True)
         left = np.flatnonzero(ids == _UNSET)
         rows = self.after.of(record_set, table.at.added[left])
-        ids[left] = self._by_origin(rows, lambda origin, part: self._came(record_set, *origin, part))
+        came = self._by_origin(rows, lambda origin, part: self._came(record_set, *origin, part))
+        ids[left] = self._or_by_another_layer(record_set, tables.take(table.added, left), came)
         return ids
 
     def _removed(self, record_set: str, table: TableChanges) -> Ids:
@@ -107,8 +108,7 @@ class RowCauses:
         if self.before is None or self.comparison is None:
             ids[left] = self._untold()
             return ids
-        rows = self.before.of(record_set, table.at.removed[left])
-        ids[left] = self._by_origin(rows, lambda origin, part: self._went(record_set, *origin, part))
+        ids[left] = self._all_went(record_set, self.before.of(record_set, table.at.removed[left]))
         return ids
 
     def _changed(self, record_set: str, table: TableChanges) -> Ids:
@@ -386,7 +386,62 @@ class RowCauses:
         # Two plans are over the same sources.
         return self.ledger.doubtful(cause, source) if self.written is not None else self.ledger.number(cause)
 
+    def _or_by_another_layer(self, record_set: str, rows: pd.DataFrame, ids: Ids) -> Ids:
+        """Rows that would be there without what the recipe says now: a layer that it says nothing else of has them too,
+        from a source that moved, and only a later one replaces that."""
+        found, comparison, artifact = ids.copy(), self.comparison, _artifact(record_set)
+        if comparison is None or len(self.layers) == 1:
+            return found
+        at = np.flatnonzero(self.ledger.are(CauseKind.RECIPE)[ids])
+        for number, of in self.layers.items() if len(at) else ():
+            theirs = of.tables[artifact]
+            if number not in comparison.earlier or not len(theirs):
+                continue
+            wanted = as_artifacts(record_set, tables.take(rows, at))
+            places = tables.places(theirs, wanted, ARTIFACTS[artifact].key)
+            there = np.flatnonzero(places >= 0)
+            origin = tables.take(theirs, places[there])
+            came = self._by_origin(origin, lambda one, part: self._came(record_set, *one, part))
+            by_source = self.ledger.are(CauseKind.SOURCE)[came]
+            found[at[there[by_source]]] = came[by_source]
+        return found
+
     # What goes
+
+    def _all_went(self, record_set: str, rows: pd.DataFrame) -> Ids:
+        """Why rows are gone. Where the recipe does not take one any more, and its source does not have it either, each
+        would do."""
+        ids = self._by_origin(rows, lambda origin, part: self._went(record_set, *origin, part))
+        comparison = self.comparison
+        assert comparison is not None
+        if self.written is None:
+            return ids
+        found, artifact = ids.copy(), _artifact(record_set)
+        for (layer, source), at in _parts(rows, ("layer", "source")):
+            names = comparison.before.sources_of(layer) if layer > BASE else ()
+            name = names[source] if source < len(names) else None
+            if name is None or comparison.is_same_source(name) or comparison.differing("sources", name) is not None:
+                continue
+            by_recipe = at[self.ledger.are(CauseKind.RECIPE)[ids[at]]]
+            for of in self.layers.values() if len(by_recipe) else ():
+                if name in of.spec.sources:
+                    wanted = as_artifacts(record_set, tables.take(rows, by_recipe))
+                    sought = left_out.seek(of, artifact, of.spec.sources.index(name), wanted)
+                    gone = by_recipe[sought.fates == GONE]
+                    found[gone] = [self._by_both(number, of, artifact, name) for number in ids[gone].tolist()]
+        return found
+
+    def _by_both(self, number: int, of: LayerRows, artifact: str, name: str) -> int:
+        """A cause of the recipe, where a layer would take rows that its source does not show: what it asks of them
+        beside their names, if that is what it did, tells that the source has them no more."""
+        cause, comparison = self.ledger.cause(number), self.comparison
+        assert comparison is not None
+        old = comparison.earlier.get(of.spec.number)
+        now = comparison.after.asks(of.spec.number, artifact)
+        if now and (old is None or comparison.before.asks(old, artifact) != now):
+            return self.ledger.doubtful(cause, name)
+        what = f"{cause.what}, and source {name!r} does not show it either"
+        return self.ledger.number(replace(cause, kind=CauseKind.UNKNOWN, what=what, source=name))
 
     def _went(self, record_set: str, layer: int, source: int, rows: pd.DataFrame) -> Ids | int:
         """Why rows that a layer of the last build had are gone."""
@@ -434,8 +489,8 @@ class RowCauses:
                 ids[at] = self._gone(record_set, of, source, artifact, condition)
             else:
                 other = self._other_source(name, number) if number != BASE else None
-                moved = self._cause_of_move(number, name, f"source {name!r} moved, and {why.what}")
-                ids[at] = self.ledger.number(moved.at(why.span)) if other is None else other
+                moved = self._moved_and(number, name, why.what, why.span)
+                ids[at] = self.ledger.number(moved) if other is None else other
         return ids
 
     def _decides(self, number: int, artifact: str, fate: int, selector: int, condition: int) -> bool:
@@ -495,9 +550,7 @@ class RowCauses:
         spec = self.layers[layer].spec
         what = f"{spec.label} replaces it"
         if comparison.unchanged(layer) and comparison.unchanged(number):
-            name = spec.sources[0]
-            moved = self._cause_of_move(layer, name, f"source {name!r} moved, and {what}")
-            return self.ledger.number(moved.at(spec.span))
+            return self.ledger.number(self._moved_and(layer, spec.sources[0], what, spec.span))
         return self._recipe(what, spec.span, layer)
 
     def _called_otherwise(self, record_set: str, of: LayerRows, source: int) -> int:
@@ -576,7 +629,7 @@ class RowCauses:
         # Where a later layer had it and has it no more, what is below shows.
         uncovered = ~unknown & ((before == NOWHERE) | (before > after))
         at = np.flatnonzero(uncovered)
-        ids[at] = self._by_origin(tables.take(old, at), lambda origin, part: self._went(record_set, *origin, part))
+        ids[at] = self._all_went(record_set, tables.take(old, at))
         at = np.flatnonzero(~unknown & ~uncovered & (before == after))
         if len(at):
             for layer in np.unique(after[at]).tolist():
@@ -681,26 +734,65 @@ class RowCauses:
     def _cause_of_move(self, layer: int, name: str, what: str, deposition: str = "") -> Cause:
         comparison = self.comparison
         assert comparison is not None
-        before, after = comparison.before, comparison.after
         if layer == BASE:
-            span, is_same = self.document.key_span("base"), before.base is not None and before.base == after.base
+            is_same = comparison.before.base is not None and comparison.before.base == comparison.after.base
         else:
-            span = self.document.key_span("sources", name)
             is_same = comparison.is_same_source(name)
-        source = name if layer != BASE else None
-        bare = Cause(CauseKind.UNKNOWN, "", layer=layer, source=source).at(span)
-        versions = f"croissant-recipes {after.version}, no more {before.version}"
+        # What a source resolves to depends on what is asked of it: of two plans, one that asks otherwise tells nothing.
+        if is_same or (self.written is None and not comparison.unchanged(layer)):
+            others = [other for other in self._moved_sources(layer) if other != name]
+            if others and comparison.unchanged(layer) and comparison.same_tool:
+                together = f"which {self.layers[layer].spec.label} takes together with {name!r}"
+                return self._sources_moved(layer, others, together)
+            return self._nothing_moved(layer, name, what)
         if not comparison.same_tool:
-            if is_same:
-                what = f"{versions}, makes something else of the same source"
-                return replace(bare, kind=CauseKind.TOOL, what=what, source=None)
-            return replace(bare, what=f"{what}, or made otherwise by {versions}")
-        if is_same or self.written is None:
-            return replace(bare, what=f"{what}, which resolves to what it did")
-        if deposition:
-            known = (int(deposition),)
-            return replace(bare, kind=CauseKind.SOURCE, what=f"{what}, deposition {deposition}", depositions=known)
-        return replace(bare, kind=CauseKind.SOURCE, what=what)
+            versions = f"croissant-recipes {comparison.after.version}, no more {comparison.before.version}"
+            return replace(self._of_source(layer, name), what=f"{what}, or made otherwise by {versions}")
+        known = (int(deposition),) if deposition else ()
+        what = f"{what}, deposition {deposition}" if deposition else what
+        return replace(self._of_source(layer, name), kind=CauseKind.SOURCE, what=what, depositions=known)
+
+    def _moved_and(self, layer: int, name: str, what: str, span: Span | None) -> Cause:
+        """A cause where the recipe says what it said, and by what the sources hold now something else comes of it."""
+        comparison = self.comparison
+        assert comparison is not None
+        moved = self._moved_sources(layer)
+        if layer == BASE:
+            return self._cause_of_move(layer, name, f"the base moved, and {what}").at(span)
+        if not moved:
+            return self._nothing_moved(layer, name, what).at(span)
+        if not comparison.same_tool:
+            versions = f"croissant-recipes is {comparison.after.version}, no more {comparison.before.version}"
+            what = f"source {moved[0]!r} moved and {versions}, and {what}"
+            return replace(self._of_source(layer, moved[0]), what=what).at(span)
+        return self._sources_moved(layer, moved, f"and {what}").at(span)
+
+    def _sources_moved(self, layer: int, names: Sequence[str], what: str) -> Cause:
+        said = f"source {names[0]!r}" if len(names) == 1 else f"sources {joined([repr(name) for name in names])}"
+        found = self._of_source(layer, names[0])
+        source = names[0] if len(names) == 1 else None
+        return replace(found, kind=CauseKind.SOURCE, what=f"{said} moved, {what}", source=source)
+
+    def _nothing_moved(self, layer: int, name: str, what: str) -> Cause:
+        comparison = self.comparison
+        assert comparison is not None
+        if not comparison.same_tool:
+            versions = f"croissant-recipes {comparison.after.version}, no more {comparison.before.version}"
+            what = f"{versions}, makes something else of the same source"
+            return replace(self._of_source(layer, name), kind=CauseKind.TOOL, what=what, source=None)
+        same = "the base is" if layer == BASE else f"source {name!r} is"
+        return replace(self._of_source(layer, name), what=f"{what}, and {same} what it was")
+
+    def _moved_sources(self, layer: int) -> list[str]:
+        comparison = self.comparison
+        assert comparison is not None
+        if layer == BASE:
+            return []
+        return [name for name in self.layers[layer].spec.sources if not comparison.is_same_source(name)]
+
+    def _of_source(self, layer: int, name: str) -> Cause:
+        span = self.document.key_span("base") if layer == BASE else self.document.key_span("sources", name)
+        return Cause(CauseKind.UNKNOWN, "", layer=layer, source=name if layer != BASE else None).at(span)
 
     # Small things
 

@@ -60,7 +60,7 @@ class PlannedRows:
         if schema.artifact is None or "layer" not in rows:
             return _nowhere(record_set, len(positions))
         if self.compared[record_set] is not self.plan.content.tables[record_set]:
-            positions = _places_in(rows, tables.take(self.compared[record_set], positions), list(schema.key))
+            positions = tables.places(rows, tables.take(self.compared[record_set], positions), schema.key)
         known = np.flatnonzero(positions >= 0)
         at = positions[known]
         found = {c: np.full(len(positions), nothing) for c, nothing in zip(ORIGIN, (NOWHERE, 0, -1), strict=True)}
@@ -150,7 +150,7 @@ class WrittenRows:
         rows, nothing = self.record.rows, np.zeros(len(table), dtype=np.bool_)
         if rows is None or not self._drifted(record_set) or not len(table):
             return nothing, nothing
-        at = _places_in(rows.keys(record_set), table, list(RECORD_SETS[record_set].key))
+        at = tables.places(rows.keys(record_set), table, RECORD_SETS[record_set].key)
         there, same = at >= 0, nothing
         wanted = serialize.row_digests(record_set, tables.take(table, np.flatnonzero(there)))
         same[there] = pc.equal(rows.digests(record_set).take(pa.array(at[there])), wanted).to_numpy(
@@ -178,7 +178,7 @@ class WrittenRows:
         assert rows is not None
         if not self._drifted(record_set) and rows.count(record_set) == len(table):
             return np.arange(len(table))
-        return _places_in(rows.keys(record_set), table, list(RECORD_SETS[record_set].key))
+        return tables.places(rows.keys(record_set), table, RECORD_SETS[record_set].key)
 
 
 def as_artifacts(record_set: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -206,11 +206,3 @@ def _nowhere(record_set: str, rows: int) -> pd.DataFrame:
     key = RECORD_SETS[record_set].key
     empty = tables.make({"layer": [NOWHERE] * rows, "source": [0] * rows, "row": [-1] * rows}, (*ORIGIN, *key))
     return empty.astype(dict.fromkeys(ORIGIN, np.int64))
-
-
-def _places_in(noted: pd.DataFrame, table: pd.DataFrame, key: list[str]) -> Positions:
-    found = np.full(len(table), -1, dtype=np.intp)
-    first, second = (np.flatnonzero(tables.first_of_each(t, key)) for t in (noted, table))
-    met = tables.match(tables.take(noted[key], first), tables.take(table[key], second), key)
-    found[second[met.new]] = first[met.old]
-    return found
