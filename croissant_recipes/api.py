@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from croissant_recipes.comparing import Against, AsItWas
     from croissant_recipes.compiler.labels import Row
     from croissant_recipes.compiler.planner import Plan
+    from croissant_recipes.diffing import Compared
     from croissant_recipes.planning import Outcome
     from croissant_recipes.report import Report
     from croissant_recipes.review.reviewing import Review
@@ -195,6 +196,66 @@ def _made(results: Sequence[Planned]) -> list[Made]:
     if len(made) < len(results) or not made:
         raise ValueError("a plan with an error cannot be kept")
     return made
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What ``diff`` found.
+
+    Attributes:
+        compared: Each pair of versions.
+        diagnostics: What kept versions from being compared at all.
+    """
+
+    compared: tuple[Compared, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(errors(self.diagnostics)) and all(c.ok for c in self.compared)
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """What there is to say of each pair."""
+        from croissant_recipes import report
+
+        return tuple(report.of_compared(compared) for compared in self.compared)
+
+
+def diff(*versions: PathLike, options: Options | None = None, progress: Progress | None = None) -> Diff:
+    """What differs between two versions, and what that means. Nothing is written.
+
+    Args:
+        versions: Two recipes or Croissants (a ``metadata.json``, the folder or project of one, or a URL); or
+            ``REV..REV`` and any number of recipes: those of them, or of all, that changed between two git revisions.
+        options: How to plan, and what is allowed.
+        progress: Where long work is reported.
+
+    Raises:
+        ValueError: There are not two versions.
+    """
+    from croissant_recipes import diffing
+    from croissant_recipes.work import Workers
+
+    named = [os.fspath(version) for version in versions]
+    options, progress = options or Options(), progress or Silent()
+    ranged = bool(named) and diffing.is_range(named[0])
+    if not ranged and len(named) != _PAIR:
+        raise ValueError("diff takes two versions, or REV..REV and recipes")
+    with Workers(options.jobs, options.executor) as workers:
+        try:
+            if ranged:
+                compared, found = diffing.of_range(named[0], named[1:], options, workers, progress)
+            else:
+                compared, found = diffing.of_two(named[0], named[1], options, workers, progress)
+        except DiagnosticError as error:
+            return Diff((), error.diagnostics)
+    reviews = [c.review for c in compared if c.review is not None]
+    unused = _unused_words(reviews, options, lambda word: any(r.uses(word) for r in reviews))
+    return Diff(tuple(compared), in_order([*found, *(unused if len(reviews) == len(compared) else ())]))
+
+
+_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -386,6 +447,13 @@ def results_exit_code(results: Sequence[Checked | Planned]) -> ExitCode:
     return exit_code(d for result in results for d in result.diagnostics)
 
 
+def diff_exit_code(found: Diff, *, changes: bool = False) -> ExitCode:
+    """The exit code of a comparison; where ``changes`` is asked for, that something differs, or breaks, has one."""
+    wrong = exit_code([*found.diagnostics, *(d for c in found.compared for d in c.diagnostics)])
+    of_changes = (c.review.exit_code(writes=False) for c in found.compared if changes and c.ok and c.review)
+    return ExitCode.first([wrong, *of_changes])
+
+
 def change_exit_code(results: Sequence[Planned]) -> ExitCode:
     """The exit code for all results together where what would change, or breaks somebody, is to have one."""
     changed = (
@@ -506,19 +574,26 @@ def _against(
 def _with_unused_words(previews: Sequence[Planned], options: Options) -> list[Planned]:
     """Tells of words of ``--allow`` that allow nothing of any result: with the first of them, as they are no one's."""
     reviews = [p.review for p in previews if p.review is not None]
-    unused = sorted(word for word in options.allow if not any(_uses(p, word) for p in previews))
-    if not unused or len(reviews) < len(previews):
+    if len(reviews) < len(previews):
         return [*previews]
-    words = {risk.word for review in reviews for risk in review.risks if not risk.allowed}
-    found = []
-    for word in unused:
-        hint = did_you_mean(word, words, what="what is to be allowed is") or "leave it out: nothing is to be allowed"
-        message = f"--allow {word} allows nothing of this change"
-        found.append(Diagnostic(Code.ALLOWED_NOTHING, message, Severity.WARNING, hint))
+    found = _unused_words(reviews, options, lambda word: any(_uses(p, word) for p in previews))
+    if not found:
+        return [*previews]
     first, *others = previews
     assert first.prepared is not None
     told = in_order([*first.diagnostics, *found])
     return [replace(first, diagnostics=told, prepared=replace(first.prepared, diagnostics=told)), *others]
+
+
+def _unused_words(reviews: Sequence[Review], options: Options, uses: Callable[[str], bool]) -> list[Diagnostic]:
+    """What to tell of words of ``--allow`` that allow nothing."""
+    words = {risk.word for review in reviews for risk in review.risks if not risk.allowed}
+    found = []
+    for word in sorted(word for word in options.allow if not uses(word)):
+        hint = did_you_mean(word, words, what="what is to be allowed is") or "leave it out: nothing is to be allowed"
+        message = f"--allow {word} allows nothing of this change"
+        found.append(Diagnostic(Code.ALLOWED_NOTHING, message, Severity.WARNING, hint))
+    return found
 
 
 def _uses(planned: Planned, word: str) -> bool:

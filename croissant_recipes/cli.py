@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +28,7 @@ from croissant_recipes.streams import Streams
 
 if TYPE_CHECKING:
     from croissant_recipes.api import Planned
+    from croissant_recipes.report import Report
 
 _RECIPES = click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...", type=click.Path(path_type=str))
 _SET = click.option(
@@ -132,11 +133,11 @@ def main() -> None:
     """
 
 
-def _planning(command: Callable[..., None]) -> Callable[..., None]:
+def _planning(command: Callable[..., None], what: Callable[..., Any] = _RECIPES) -> Callable[..., None]:
     """The options that ``plan`` and ``build`` share."""
     for option in reversed(
         (
-            _RECIPES,
+            what,
             _SET,
             click.option(
                 "--output",
@@ -235,6 +236,50 @@ def plan(**flags: Any) -> None:
         if not flags["quiet"] and flags["form"] == "text":
             click.echo(f"Saved the plan in {flags['save']}; `build --plan` builds exactly that.", err=True)
     sys.exit((api.change_exit_code if flags["exit_code"] else api.results_exit_code)(results))
+
+
+def _comparing(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of ``diff``."""
+    metavar = "A B | REV..REV [RECIPE...]"
+    what = click.argument("recipes", nargs=-1, required=True, metavar=metavar, type=click.Path(path_type=str))
+    return _planning(command, what)
+
+
+@main.command(
+    epilog=_examples(
+        "diff old/Croissant new/Croissant",
+        "diff https://example.org/v1/Croissant/metadata.json sample/Croissant",
+        "diff first.yaml second.yaml",
+        "diff main..HEAD",
+        "diff v1.0.0..v1.1.0 recipe.yaml",
+    )
+)
+@_comparing
+@click.option(
+    "--exit-code", is_flag=True, help="End with 3 where something differs, and with 4 where that breaks somebody."
+)
+def diff(**flags: Any) -> None:
+    """Show what differs between two versions, and what that means. Writes nothing.
+
+    A and B are Croissants (metadata.json, its folder, or a URL) or recipes. Of REV..REV, the recipes that changed
+    between two git revisions are planned over the sources of today, and no others; REV...REV starts where they parted.
+    """
+    from croissant_recipes import api
+    from croissant_recipes.render import findings
+
+    options = _options(flags)
+    try:
+        found = api.diff(*flags["recipes"], options=options, progress=_progress(flags))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    paint = paint_for(sys.stderr)
+    _echo_err(findings.diagnostics(found.diagnostics, quiet=flags["quiet"], paint=paint))
+    if found.ok and not found.compared and flags["form"] == "text":
+        if not flags["quiet"]:
+            click.echo(f"No recipe differs: {printable(flags['recipes'][0])}")
+    elif found.compared or flags["form"] != "text":
+        _show(found.reports, flags)
+    sys.exit(api.diff_exit_code(found, changes=flags["exit_code"]))
 
 
 @main.command(
@@ -495,7 +540,10 @@ def _progress(flags: dict[str, Any]) -> Any:
 
 
 def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: bool) -> None:
-    reports = [result.report for result in results]
+    _show([result.report for result in results], flags, show_plan=show_plan)
+
+
+def _show(reports: Sequence[Report], flags: dict[str, Any], *, show_plan: bool = True) -> None:
     if flags["form"] == "json":
         from croissant_recipes.render import as_json
 

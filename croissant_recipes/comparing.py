@@ -26,9 +26,9 @@ from croissant_recipes.review.side import Side
 from croissant_recipes.revisions import FilesAt, Repository
 from croissant_recipes.stores import Output
 
-_ENDINGS = (".yaml", ".yml")
+ENDINGS = (".yaml", ".yml")
 _SHOWN = 5
-_ALIKE = 0.5
+ALIKE = 0.5
 """From how much in common on a file is taken for another one that has a new name, as git does."""
 
 
@@ -105,12 +105,12 @@ def at(
 
 
 def _params(path: Path, files: intake.Files) -> Mapping[str, object]:
-    value = _content(path, files)
+    value = content(path, files)
     declared = value.get("params")
     return declared if isinstance(declared, dict) else {}
 
 
-def _content(path: Path, files: intake.Files) -> Mapping[str, object]:
+def content(path: Path, files: intake.Files) -> Mapping[str, object]:
     """What a recipe says, as far as it is YAML."""
     try:
         text, _ = yaml_nodes.decoded(files.read(path, intake.RECIPE_BYTES), str(path), Code.FILE)
@@ -121,21 +121,36 @@ def _content(path: Path, files: intake.Files) -> Mapping[str, object]:
 
 
 def _earlier_name(recipe: CheckedRecipe, files: FilesAt) -> Path | None:
-    """Where a recipe was that has another path now: one of its name, else the one that is most like it, of those that
-    are where nothing is any more."""
-    gone = [files.path(n) for n in sorted(files.entries) if n.endswith(_ENDINGS) and not files.path(n).exists()]
-    said = {path: _content(path, files) for path in gone}
+    """Where a recipe was that has another path now, of what is where nothing is any more."""
+    names = [n for n in sorted(files.entries) if n.endswith(ENDINGS) and not files.path(n).exists()]
+    files.take_in(names, intake.RECIPE_BYTES)
+    text = intake.read_file(recipe.path, intake.RECIPE_BYTES)
+    return most_like(recipe.recipe.name, text, [files.path(name) for name in names], files)
+
+
+def most_like(name: str, text: bytes, paths: Sequence[Path], files: intake.Files) -> Path | None:
+    """The recipe of some that another one was: the one of its name, else the one that is most like it.
+
+    Args:
+        name, text: Of the other one.
+        paths: Of files that may be recipes.
+        files: Where they are read.
+    """
+    said = {path: content(path, files) for path in paths}
     recipes = [path for path, value in said.items() if "recipe" in value]
-    of_name = [path for path in recipes if said[path].get("name") == recipe.recipe.name]
+    of_name = [path for path in recipes if said[path].get("name") == name]
     if len(of_name) == 1:
         return of_name[0]
-    text = intake.read_file(recipe.path, intake.RECIPE_BYTES).decode(errors="replace").splitlines()
-    likeness = {}
-    for path in of_name or recipes:
-        earlier = files.read(path, intake.RECIPE_BYTES).decode(errors="replace").splitlines()
-        likeness[path] = difflib.SequenceMatcher(None, earlier, text, autojunk=False).ratio()
+    lines = text.decode(errors="replace").splitlines()
+    likeness = {path: likeness_of(lines, files.read(path, intake.RECIPE_BYTES)) for path in of_name or recipes}
     best = max(likeness, key=lambda path: likeness[path], default=None)
-    return best if best is not None and likeness[best] >= _ALIKE else None
+    return best if best is not None and likeness[best] >= ALIKE else None
+
+
+def likeness_of(lines: Sequence[str], text: bytes) -> float:
+    """How much of what two files say is the same, from 0 to 1."""
+    earlier = text.decode(errors="replace").splitlines()
+    return difflib.SequenceMatcher(None, earlier, lines, autojunk=False).ratio()
 
 
 def side_of(plan: Plan, output: Output) -> Side:

@@ -25,6 +25,7 @@ from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.compiler.withholding import Hidden
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.diagnostics import Diagnostic, errors
+from croissant_recipes.diffing import Compared
 from croissant_recipes.location import without_credentials
 from croissant_recipes.review.reviewing import Review
 from croissant_recipes.sources.base import Request
@@ -100,6 +101,7 @@ class Report:
         runs: How many runs there are.
         objects: The pickable objects.
         against: The git revision that it is compared with, ``None`` where that is what is there.
+        between: What is compared, as somebody named it, where two versions were named; ``None`` for a plan.
         changes: How it differs from what it is compared with, ``None`` where that could not be said.
         review: What that means, likewise.
         files: The files that a build writes or removes. Some may be, though no row and no metadata changes.
@@ -129,6 +131,7 @@ class Report:
     runs: int = 0
     objects: tuple[Mapping[str, Any], ...] = ()
     against: Against | None = None
+    between: tuple[str, str] | None = None
     changes: Changes | None = None
     review: Review | None = None
     files: tuple[str, ...] = ()
@@ -202,6 +205,24 @@ def make(
         label_moves=prepared.labels.moves if prepared and prepared.labels else (),
         shares=tuple(shares.of(plan.content.tables, plan.content.splits)),
         split_moves=prepared.moves if prepared else {},
+    )
+
+
+def of_compared(compared: Compared) -> Report:
+    """The report of two versions that somebody named."""
+    found, reviewed = compared.diagnostics, compared.review
+    return Report(
+        compared.path,
+        _verdict(reviewed, found),
+        found,
+        None,
+        None,
+        written=False,
+        output_name=compared.output_name,
+        name=compared.name if reviewed else None,
+        between=(compared.before, compared.after),
+        changes=reviewed.changes if reviewed else None,
+        review=reviewed,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -89,6 +89,19 @@ class Repository:
             )
         return "give a branch, a tag, a commit, or HEAD~1; `git fetch` brings those of others"
 
+    def meeting(self, one: str, other: str) -> str:
+        """The commit at which two revisions parted.
+
+        Raises:
+            DiagnosticError: There is none, or no such revision (``REVISION``).
+        """
+        commits = [self.at(revision).commit for revision in (one, other)]
+        try:
+            return _git(self.root, "merge-base", *commits).decode().split()[0]
+        except (_GitError, IndexError):
+            message = f"{one!r} and {other!r} have no commit in common in {self.root.name}"
+            raise _refused(message, self._where_it_may_be()) from None
+
     @cached_property
     def tracked(self) -> frozenset[str]:
         """The files that are in the repository now, by their paths below its root."""
@@ -138,6 +151,28 @@ class FilesAt:
             raise FileNotFoundError(errno.ENOENT, f"no such file at {self.revision}")
         return self._content(name, entry, limit)
 
+    def take_in(self, names: Iterable[str], limit: int) -> None:
+        """Read files that are asked for soon all at once; none that is larger than ``limit`` bytes.
+
+        Args:
+            names: Paths below the repository's root.
+            limit: In bytes.
+        """
+        blobs = {self.entries[n].blob for n in names if n in self.entries and self.entries[n].mode != _LINK}
+        wanted = sorted(blobs - self._read.keys())
+        if not wanted:
+            return
+        try:
+            sizes = _git(self.repository.root, "cat-file", "--batch-check", given=_lines(wanted))
+            small = [w[0] for w in map(str.split, sizes.decode().splitlines()) if w[1] == "blob" and int(w[2]) <= limit]
+            answer = _git(self.repository.root, "cat-file", "--batch", given=_lines(small)) if small else b""
+        except _GitError:
+            return  # What is asked for is read then, and told.
+        while answer:
+            head, _, answer = answer.partition(b"\n")
+            blob, _, size = head.decode().split()
+            self._read[blob], answer = answer[: int(size)], answer[int(size) + 1 :]
+
     def has(self, path: str | os.PathLike[str]) -> bool:
         """Whether the repository had a file."""
         return self._name(path) in self.entries
@@ -153,6 +188,15 @@ class FilesAt:
         except OSError:
             now = None
         return "" if then == now else sha256(then).hexdigest()
+
+    def name(self, path: str | os.PathLike[str]) -> str | None:
+        """The path of a file below the repository's root, ``None`` where it did not have it."""
+        found = self._name(path)
+        return found if found in self.entries else None
+
+    def differing(self, other: FilesAt) -> frozenset[str]:
+        """The paths below the repository's root of what another revision has not, or has otherwise."""
+        return frozenset(name for name, _ in {*self.entries.items()} ^ {*other.entries.items()})
 
     def path(self, name: str) -> Path:
         """Where a file of the repository lies, or would lie, today."""
@@ -199,8 +243,12 @@ class _GitError(Exception):
     """What git said in place of an answer."""
 
 
-def _git(folder: Path, *words: str) -> bytes:
-    """The answer of git, asked in a folder.
+def _lines(words: Iterable[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()
+
+
+def _git(folder: Path, *words: str, given: bytes = b"") -> bytes:
+    """The answer of git, asked in a folder, with what is ``given`` to it on its standard input.
 
     Raises:
         _GitError: It has none.
@@ -209,9 +257,7 @@ def _git(folder: Path, *words: str) -> bytes:
     environment = {k: v for k, v in os.environ.items() if k not in _OTHERS}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
-        done = subprocess.run(
-            ["git", *_QUIET, *words], cwd=folder, env=environment, capture_output=True, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(["git", *_QUIET, *words], cwd=folder, env=environment, capture_output=True, input=given)
     except FileNotFoundError:
         raise _refused("git cannot be run: there is none on PATH", "install git") from None
     except OSError as error:

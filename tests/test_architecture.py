@@ -29,6 +29,7 @@ LAYERS = (
     {"review"},
     {"building"},
     {"comparing", "saved_plans"},
+    {"diffing"},
     {"adopting"},
     {"report"},
     {"api"},

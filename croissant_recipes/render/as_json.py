@@ -57,6 +57,8 @@ def _report(report: Report) -> dict[str, Any]:
         document["filled"] = [asdict(filled) for filled in report.filled]
     if report.against is not None:
         document["against"] = _against(report.against)
+    if report.between is not None:
+        document["between"] = _pair(*report.between)
     if report.changes is not None:
         document["changes"] = _changes(report.changes)
         document["files"] = list(report.files)

@@ -27,7 +27,7 @@ def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -
     if not told:
         return ""
     first = next(report for report in told if report.speaks)
-    lines = [f"Plan of {first.path} ({first.name})", "", *_layers(first, verbose=verbose)]
+    lines = [_title(first), "", *_layers(first, verbose=verbose)]
     lines += [*_filled(first, verbose=verbose), *_splits(first, verbose=verbose)]
     parts = ["\n".join(map(shown, lines))]
     for report in told:
@@ -36,6 +36,16 @@ def planned(reports: Sequence[Report], *, verbose: bool, paint: Paint = plain) -
         about = ["", *about] if len(parts) > 1 else about
         parts.append("\n".join([*map(shown, about), *(_painted(line, paint) for line in changes)]))
     return "\n".join(part for part in parts if part)
+
+
+def _title(report: Report) -> str:
+    """What is planned, or compared."""
+    if report.between is not None:
+        before, after = report.between
+        what = f"{report.name}, {report.path}" if report.path not in report.between else report.name
+        return f"{before} -> {after} ({what})"
+    against = f", against {report.against.revision}" if report.against is not None else ""
+    return f"Plan of {report.path} ({report.name}){against}"
 
 
 def _result(report: Report, hides: Mapping[str, Hidden], *, verbose: bool) -> Iterator[str]:

@@ -1,0 +1,268 @@
+"""Two versions that somebody names: Croissants, recipes, and all recipes between two git revisions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from repositories import Repo
+from samples import DATASET, built, copy_sample, write_recipe
+
+from croissant_recipes import Options, api, planning
+from croissant_recipes.cli import main
+from croissant_recipes.codes import Code, ExitCode
+from croissant_recipes.croissant import manifest
+from croissant_recipes.diffing import Compared
+
+ALL = "  - export: lab\n    picks: '*'\n    segmentations: '*'\n"
+FEWER = ALL.replace("'*'", "'ribosome:curator/*'", 1)
+
+
+@pytest.fixture(autouse=True)
+def _no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_check", lambda *_, **__: None)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """A repository with a recipe over a project whose data it does not hold."""
+    repo = Repo(tmp_path / "lab")
+    monkeypatch.chdir(repo.folder)
+    copy_sample(repo.folder)
+    Path(".gitignore").write_text("sample/ExperimentRuns\nsample/Objects\nCroissant\n")
+    write_recipe(repo.folder, ALL)
+    repo.commit("Start")
+    return repo
+
+
+def diff(*versions: str, **options: Any) -> Compared:
+    found = api.diff(*versions, options=Options(**options))
+    assert found.diagnostics == ()
+    (compared,) = found.compared
+    return compared
+
+
+def told(compared: Compared) -> Counter[tuple[str, str, str, str | None]]:
+    """How many rows change, by record set, kind, and the kind and place of the cause."""
+    assert compared.review is not None, compared.diagnostics
+    found: Counter[tuple[str, str, str, str | None]] = Counter()
+    for group in compared.review.groups:
+        found[group.record_set, group.kind, str(group.cause.kind), group.cause.place] += len(group)
+    return found
+
+
+def line_of(path: str, text: str) -> int:
+    return next(n for n, line in enumerate(Path(path).read_text().splitlines(), 1) if text in line)
+
+
+# Croissants
+
+
+def test_two_builds_have_the_causes_that_they_noted(lab: Repo) -> None:
+    built(write_recipe(lab.folder, ALL, out="sample"))
+    shutil.copytree("sample/Croissant", "before")
+    assert told(diff("before", "sample/Croissant")) == {}
+    built(write_recipe(lab.folder, FEWER))
+    for before, after in (("before", "sample"), ("before/metadata.json", "sample/Croissant")):
+        compared = diff(before, after)
+        assert {key[:2]: n for key, n in told(compared).items()} == {("picks", "removed"): 5}
+    assert (compared.name, compared.path) == ("sample", "sample/Croissant")
+    picks = Path("sample/ExperimentRuns/TS_003/Picks")
+    shutil.copytree("sample/Croissant", "between")
+    picks.joinpath("curator_round-9_ribosome.json").write_bytes(next(picks.glob("*.json")).read_bytes())
+    built(Path("sample.yaml"))
+    assert told(diff("between", "sample")) == {("picks", "added", "source", None): 1}
+
+
+def test_croissants_of_others_are_compared_by_key(lab: Repo) -> None:
+    built(Path("sample.yaml"))
+    shutil.copytree("sample/Croissant", "before")
+    shutil.copytree("sample/Croissant", "after")
+    for folder in ("before", "after"):
+        for record in Path(folder).glob("croissant-recipe.*"):
+            record.unlink()
+    picks = Path("after/picks.csv")
+    lines = picks.read_text().splitlines()
+    picks.write_text("\n".join([*lines[:2], *lines[3:]]) + "\n")
+    document = json.loads(Path("after/metadata.json").read_text())
+    for entry in document["distribution"]:
+        entry.pop("sha256", None)
+    document["copick:config"]["pickable_objects"][0]["label"] += 40
+    Path("after/metadata.json").write_text(json.dumps(document))
+    compared = diff("before", "after")
+    assert told(compared) == {("picks", "removed", "unknown", None): 1}
+    assert compared.review is not None
+    assert [o.kind for o in compared.review.changes.objects] == ["changed"]
+    assert compared.review.change_class == "breaking"
+
+
+def test_what_is_no_croissant_is_told_of_both(lab: Repo) -> None:
+    Path("other.json").write_text("{}")
+    found = api.diff("other.json", "nowhere")
+    assert found.compared == ()
+    assert {d.code for d in found.diagnostics} == {Code.UNREACHABLE, Code.CROISSANT}
+    assert api.diff_exit_code(found) is not ExitCode.GOOD
+
+
+# Recipes
+
+
+def test_two_recipes_are_planned_over_sources_that_are_read_once(lab: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    was = planning.open_source
+    monkeypatch.setattr(planning, "open_source", lambda *given: opened.append(given[0]) or was(*given))
+    write_recipe(lab.folder, FEWER, name="other")
+    compared = diff("sample.yaml", "other.yaml")
+    place = f"other.yaml:{line_of('other.yaml', 'picks:')}"
+    assert told(compared) == {("picks", "removed", "recipe", place): 5}
+    assert opened == ["lab"]
+    assert not Path("sample/Croissant").exists()
+
+
+def test_a_recipe_beside_a_croissant(lab: Repo) -> None:
+    built(Path("sample.yaml"))
+    shutil.copytree("sample/Croissant", "before")
+    write_recipe(lab.folder, FEWER)
+    place = f"sample.yaml:{line_of('sample.yaml', 'picks:')}"
+    assert told(diff("before", "sample.yaml")) == {("picks", "removed", "recipe", place): 5}
+    assert {key[:2]: n for key, n in told(diff("sample.yaml", "before")).items()} == {("picks", "added"): 5}
+
+
+def test_recipes_with_errors_and_parameters(lab: Repo) -> None:
+    Path("wrong.yaml").write_text("recipe: 1\nname: wrong\n")
+    found = api.diff("sample.yaml", "wrong.yaml")
+    assert {d.code for d in found.diagnostics} == {Code.MISSING_KEY}
+    write_recipe(
+        lab.folder, ALL.replace("'*'", '"ribosome:${who}/*"', 1), name="other", more="params: {who: curator}\n"
+    )
+    assert sum(told(diff("sample.yaml", "other.yaml", params={"who": "curator"})).values()) == 5
+    found = api.diff("sample.yaml", "other.yaml", options=Options(params={"whom": "x"}))
+    assert [d.code for d in found.diagnostics] == [Code.PARAM_UNKNOWN]
+
+
+# Revisions
+
+
+def test_only_recipes_that_changed_between_revisions_are_planned(lab: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_recipe(lab.folder, ALL, name="second", out="second", more="splits: {file: splits.csv}\n")
+    write_recipe(lab.folder, ALL, name="third", out="third")
+    Path("splits.csv").write_text("split,run\ntrain,TS_001\n")
+    Path("workflow.yaml").write_text("on: push\n")
+    lab.commit("Three recipes")
+    lab.git("tag", "v1")
+    write_recipe(lab.folder, FEWER)
+    Path("splits.csv").write_text("split,run\ntest,TS_001\n")
+    Path("workflow.yaml").write_text("on: pull_request\n")
+    lab.commit("Two of them")
+    planned = []
+    was = planning.make_plans
+    monkeypatch.setattr(planning, "make_plans", lambda recipes, *more: planned.extend(recipes) or was(recipes, *more))
+    found = api.diff("v1..HEAD")
+    assert found.diagnostics == ()
+    assert [c.path for c in found.compared] == ["sample.yaml", "second.yaml"]
+    first, second = found.compared
+    assert told(first) == {("picks", "removed", "recipe", f"sample.yaml:{line_of('sample.yaml', 'picks:')}"): 5}
+    assert told(second) == {("runs", "changed", "recipe", "splits.csv:2"): 1}
+    assert len(planned) == 4
+    assert [c.path for c in api.diff("v1..HEAD", "second.yaml").compared] == ["second.yaml"]
+    assert api.diff("v1..HEAD", "third.yaml").compared == ()
+    (problem,) = api.diff("v1..HEAD", "nowhere.yaml").diagnostics
+    assert (problem.code, "no file of lab at v1 or HEAD" in problem.message) == (Code.REVISION, True)
+
+
+def test_the_working_tree_is_not_looked_at_but_for_data(lab: Repo) -> None:
+    lab.git("tag", "v1")
+    write_recipe(lab.folder, FEWER)
+    lab.commit("Fewer")
+    Path("sample.yaml").write_text("nonsense: [\n")
+    assert sum(told(diff("v1..HEAD")).values()) == 5
+    assert sum(told(diff("v1..")).values()) == 5
+    assert {kind for _, kind, *_ in told(diff("..v1"))} == {"added"}
+    Path("sample.yaml").unlink()
+    assert sum(told(diff("v1..HEAD")).values()) == 5
+
+
+def test_three_dots_start_where_both_parted(lab: Repo) -> None:
+    lab.git("checkout", "--quiet", "-b", "branch")
+    write_recipe(lab.folder, ALL, name="second", out="second")
+    lab.commit("A second")
+    lab.git("checkout", "--quiet", "main")
+    write_recipe(lab.folder, FEWER)
+    lab.commit("Fewer")
+    assert [c.path for c in api.diff("main...branch").compared] == ["second.yaml"]
+    assert [c.path for c in api.diff("main..branch").compared] == ["sample.yaml", "second.yaml"]
+
+
+def test_new_removed_and_renamed_recipes(lab: Repo) -> None:
+    lab.git("tag", "v1")
+    Path("recipes").mkdir()
+    text = Path("sample.yaml").read_text().replace("sample/", "../sample/").replace("root: sample", "root: ../sample")
+    Path("sample.yaml").unlink()
+    Path("recipes/lab.yaml").write_text(text)
+    write_recipe(
+        lab.folder,
+        FEWER,
+        name="fresh",
+        out="fresh",
+        start=DATASET.replace("Sample", "Something else"),
+    )
+    lab.commit("Move")
+    moved, fresh = (
+        next(c for c in api.diff("v1..HEAD").compared if c.path == p) for p in ("recipes/lab.yaml", "fresh.yaml")
+    )
+    assert told(moved) == {}
+    assert fresh.review is not None
+    assert not fresh.review.changes.exists
+    (gone, back) = api.diff("HEAD..v1").compared[-1], api.diff("HEAD..v1").compared[0]
+    assert gone.path == "fresh.yaml"
+    assert {kind for _, kind, *_ in told(gone)} == {"removed"}
+    assert gone.review is not None
+    assert gone.review.change_class == "breaking"
+    assert (back.path, told(back)) == ("sample.yaml", {})
+
+
+def test_a_recipe_that_was_broken_then(lab: Repo) -> None:
+    text = Path("sample.yaml").read_text()
+    Path("sample.yaml").write_text("recipe: 1\nname: sample\n")
+    lab.commit("Break")
+    Path("sample.yaml").write_text(text)
+    lab.commit("Mend")
+    compared = diff("HEAD~1..HEAD")
+    assert [d.code for d in compared.diagnostics] == [Code.BEFORE_UNPLANNED]
+    back = diff("HEAD..HEAD~1")
+    assert not back.ok
+    assert {d.code for d in back.diagnostics} == {Code.MISSING_KEY}
+
+
+@pytest.mark.parametrize("text", ["nowhere..HEAD", "HEAD..-x", "--output=x..HEAD"])
+def test_revisions_that_are_none(lab: Repo, text: str) -> None:
+    found = api.diff(text)
+    assert [d.code for d in found.diagnostics] == [Code.REVISION]
+
+
+# The command
+
+
+def test_the_command(lab: Repo) -> None:
+    write_recipe(lab.folder, FEWER)
+    lab.commit("Fewer")
+    run = CliRunner().invoke
+    shown = run(main, ["diff", "HEAD~1..HEAD"])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("HEAD~1 -> HEAD (sample, sample.yaml)\n")
+    assert "0 added, 0 changed, 5 removed" in shown.stdout or "-5" in shown.stdout
+    assert run(main, ["diff", "--exit-code", "HEAD~1..HEAD"]).exit_code == ExitCode.BREAKING
+    allowed = ["--allow", "removed:picks", "--exit-code"]
+    assert run(main, ["diff", *allowed, "HEAD~1..HEAD"]).exit_code == ExitCode.CHANGES
+    nothing = run(main, ["diff", "--exit-code", "HEAD..HEAD"])
+    assert (nothing.exit_code, nothing.stdout) == (0, "No recipe differs: HEAD..HEAD\n")
+    document = json.loads(run(main, ["diff", "--format", "json", "HEAD~1..HEAD"]).stdout)
+    (only,) = document["recipes"]
+    assert only["between"] == {"before": "HEAD~1", "after": "HEAD"}
+    assert only["review"]["class"] == "breaking"
+    assert run(main, ["diff", "sample.yaml"]).exit_code == 2
