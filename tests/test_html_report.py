@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from croissant_recipes.codes import Code
+from croissant_recipes.comparing import Against
 from croissant_recipes.compiler.merging import Replacement
 from croissant_recipes.diagnostics import Diagnostic, Severity, Span
 from croissant_recipes.render import html_report
@@ -254,6 +255,21 @@ def test_layers_are_a_graph() -> None:
         "layer 2 (append lab, portal) takes of portal",
     ]
     assert page.texts("path", "replaces") == ["layer 2 (append lab, portal) replaces 1 row of layer 1 (append lab)"]
+
+
+def test_what_a_branch_does_is_apart_from_what_its_sources_did() -> None:
+    found = changed()
+    more: Given = {**BEFORE, "tomograms": [*BEFORE["tomograms"], tomogram("TS_2", 5.0, "moved")]}
+    since = report_of((BEFORE, manifest(*OBJECTS)), (more, manifest(*OBJECTS))).review
+    assert found.review
+    page = shown(replace(found, against=Against("main", "1a2b3c4d5e6f", "old.yaml", found.review, since)))
+    assert "recipe.yaml small against main (1a2b3c4d5e, there old.yaml)" in page.texts("p", "path")
+    [section] = [text for text in page.texts("section") if text.startswith("Besides, since the last build")]
+    assert "additive +1 ~0 -0" in section
+    assert "TS_2, 5, moved" in section
+    assert [g["rows"] for g in page.rows() if g["record_set"] == "tomograms"] == [1]
+    same = replace(found, against=Against("main", "1a2b3c4d5e6f", "recipes/recipe.yaml", found.review, None))
+    assert "recipe.yaml small against main (1a2b3c4d5e)" in shown(same).texts("p", "path")
 
 
 def test_a_new_croissant_has_nothing_before() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from croissant_recipes import differences
+from croissant_recipes.comparing import Against
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import ChangedObject, Changes
 from croissant_recipes.diagnostics import Diagnostic, key_text
@@ -32,6 +35,7 @@ _SAMPLES = 3
 _RISKS, _MOST_RISKS = 12, 1_000
 _MOVES = 2_000
 _GROUPS = 1_000
+_COMMIT = 10
 
 _SIGNS = {"added": "+", "changed": "~", "removed": "−", "renamed": "→"}
 
@@ -75,6 +79,16 @@ class GroupView:
             "cause": shown(self.cause.what),
             "total": self.n,
         }
+
+
+@dataclass(frozen=True)
+class SinceView:
+    """What changed since the last build without anything that the recipe now does."""
+
+    change_class: str
+    summary: str
+    groups: tuple[GroupView, ...]
+    groups_omitted: int
 
 
 @dataclass(frozen=True)
@@ -141,6 +155,7 @@ class ResultView:
     name: str | None
     output_name: str | None
     output: str | None
+    against: str
     verdict: str
     verdict_class: str
     stopped: bool
@@ -154,6 +169,7 @@ class ResultView:
     counts: tuple[CountsView, ...]
     groups: tuple[GroupView, ...]
     groups_omitted: int
+    since: SinceView | None
     split_moves: tuple[MoveView, ...]
     moves_omitted: int
     objects: tuple[ObjectView, ...]
@@ -172,7 +188,7 @@ def of(report: Report, number: int) -> ResultView:
     review = report.review
     changes, risks = (review.changes, review.risks) if review else (None, ())
     exists = changes is not None and changes.exists
-    grouped = sorted(review.groups if review else (), key=lambda group: -group.change_class.rank)
+    grouped = _worst_first(review.groups if review else ())
     groups = grouped[:_GROUPS]
     most = changed_rows.shares([len(group) for group in groups], changed_rows.MOST)
     told = [
@@ -189,6 +205,7 @@ def of(report: Report, number: int) -> ResultView:
         name=report.name,
         output_name=report.output_name,
         output=report.output,
+        against=_against(report.against, report.path) if report.against else "",
         verdict=_verdict(report),
         verdict_class=_verdict_class(report),
         stopped=report.verdict is Verdict.STOPPED,
@@ -202,6 +219,7 @@ def of(report: Report, number: int) -> ResultView:
         counts=tuple(_counts(changes)) if changes else (),
         groups=views,
         groups_omitted=len(grouped) - len(groups),
+        since=_since(report.against.since) if report.against and report.against.since else None,
         split_moves=tuple(_moves(review)) if review else (),
         moves_omitted=max(len(changes.split_moves) - _MOVES, 0) if changes else 0,
         objects=tuple(_object(found, review.causes.objects.get(found.name)) for found in review.changes.objects)
@@ -287,6 +305,29 @@ def _kind(group: Group) -> str:
     if group.kind != "renamed":
         return group.kind
     return "renamed by the recipe" if group.declared else "renamed, as it seems"
+
+
+def _against(against: Against, path: str) -> str:
+    """``main (1a2b3c4d5e)``; where the recipe had another name there, with that."""
+    parts = [against.commit[:_COMMIT]]
+    if against.path is None:
+        parts.append("without this recipe")
+    elif posixpath.basename(against.path) != os.path.basename(path):
+        parts.append(f"there {against.path}")
+    return shown(f"{against.revision} ({', '.join(parts)})")
+
+
+def _since(review: Review) -> SinceView | None:
+    if not review.changes:
+        return None
+    grouped = _worst_first(review.groups)
+    told = [changed_rows.of_group(g, review.changes.tables[g.record_set], _SAMPLES) for g in grouped[:_GROUPS]]
+    views = tuple(_group(i, g, rows) for i, (g, rows) in enumerate(zip(grouped, told, strict=False)))
+    return SinceView(review.change_class.value, _summary(review.changes), views, max(len(grouped) - len(views), 0))
+
+
+def _worst_first(groups: Sequence[Group]) -> list[Group]:
+    return sorted(groups, key=lambda group: -group.change_class.rank)
 
 
 def _changed_by_layer(views: Sequence[GroupView]) -> dict[int, int]:
