@@ -272,6 +272,14 @@ def test_what_a_branch_does_is_apart_from_what_its_sources_did() -> None:
     assert "recipe.yaml small against main (1a2b3c4d5e)" in shown(same).texts("p", "path")
 
 
+def test_two_versions_that_are_named_are_the_title() -> None:
+    page = shown(changed(path="b", between=("a", "b")))
+    assert page.texts("title")[0] == "a → b"
+    assert page.texts("p", "path") == ["a → b small"]
+    page = shown(changed(path="recipe.yaml", between=("main", "branch")))
+    assert page.texts("p", "path") == ["main → branch recipe.yaml small"]
+
+
 def test_a_new_croissant_has_nothing_before() -> None:
     page = shown(report_of(None, (AFTER, manifest(*OBJECTS))))
     [title] = page.texts("h2")

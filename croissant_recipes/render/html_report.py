@@ -40,6 +40,9 @@ def page(reports: Sequence[Report]) -> str:
 
 
 def _title(reports: Sequence[Report]) -> str:
+    between = {report.between for report in reports}
+    if len(between) == 1 and (named := between.pop()) is not None:
+        return shown(f"{named[0]} → {named[1]}")
     names = list(dict.fromkeys(report.path for report in reports))
     return shown(f"Plan of {names[0]}" if len(names) == 1 else f"Plans of {len(names)} recipes")
 

@@ -152,6 +152,7 @@ class ResultView:
 
     id: str
     path: str
+    between: tuple[str, str] | None
     name: str | None
     output_name: str | None
     output: str | None
@@ -202,6 +203,7 @@ def of(report: Report, number: int) -> ResultView:
     return ResultView(
         id=f"result-{number}",
         path=report.path,
+        between=report.between,
         name=report.name,
         output_name=report.output_name,
         output=report.output,
