@@ -179,11 +179,25 @@ class NamedOutput(Output):
     )
 
 
+_LARGEST_LABEL = 2**32 - 1
+"""The largest value of a voxel in a segmentation."""
+
+
+def _holds_large_number(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_large_number(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return any(map(_holds_large_number, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
 class ObjectOverride(Model):
     """Attributes of one pickable object that the recipe sets itself (fields of copick's PickableObject)."""
 
     is_particle: StrictBool | None = Field(None, description="Whether it is picked as points.")
-    label: Annotated[StrictInt, Field(gt=0)] | None = Field(None, description="Number in multilabel segmentations.")
+    label: Annotated[StrictInt, Field(gt=0, le=_LARGEST_LABEL)] | None = Field(
+        None, description="Number in multilabel segmentations."
+    )
     color: tuple[Channel, ...] | None = Field(None, description="RGBA, 0 to 255.", min_length=4, max_length=4)
     radius: PositiveNumber | None = Field(None, description="Radius in Å.")
     map_threshold: Number | None = Field(None, description="Contour level of its density map.")
@@ -191,6 +205,14 @@ class ObjectOverride(Model):
     pdb_id: Text | None = Field(None, description="Such as 4V6X.")
     identifier: Text | None = Field(None, description="Ontology identifier, such as GO:0022626.")
     metadata: FsArgs | None = Field(None, description="Anything else.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _can_be_read(cls, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Readers of JSON take no larger number."""
+        if _holds_large_number(value):
+            raise problem("must hold no whole number of more than 64 bits", "write it in quotes")
+        return value
 
 
 class SelectionMap(Model):

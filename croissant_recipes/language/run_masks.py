@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NUMBER = re.compile(r"n(?::(?:0([1-9][0-9]?))?d?)?")
+_MOST_DIGITS = 99
 _EXAMPLE = "such as 'run-{n:03}'"
 
 
@@ -45,7 +46,8 @@ class RunMask:
     def has(self, name: str) -> bool:
         """Whether a name is one of its names."""
         digits = name.removeprefix(self.head).removesuffix(self.tail)
-        return digits.isascii() and digits.isdecimal() and self.name(int(digits)) == name
+        counted = len(digits) <= _MOST_DIGITS and digits.isascii() and digits.isdecimal()
+        return counted and self.name(int(digits)) == name
 
 
 def parse(text: str) -> RunMask:
