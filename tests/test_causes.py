@@ -231,6 +231,52 @@ def test_a_layer_that_is_gone(tmp_path: Path) -> None:
     assert {t.what for t in found} == {"the layer that was layer 2 (append other) is gone"}
 
 
+def test_layers_in_another_order(tmp_path: Path) -> None:
+    """Which of two rows of one key counts is what the order says."""
+
+    def of(sha256: str) -> Inventory:
+        picks = artifacts("picks", ("TS_1", "ada", "1", "ribosome"))
+        return inventory(picks=picks.assign(sha256=pd.Series([sha256], dtype="str")))
+
+    sources = {"lab": of("a"), "other": of("b")}
+    bodies = [
+        f"layers:\n  - export: {one}\n    others: include\n  - append: {two}\n    others: include\n"
+        for one, two in (("lab", "other"), ("other", "lab"))
+    ]
+    (found,) = told(built(planned(tmp_path, bodies[0], sources)), planned(tmp_path, bodies[1], sources))
+    assert (found.record_set, found.kind, found.cause, found.line, found.layer) == ("picks", "changed", "recipe", 13, 2)
+    assert found.what == "layer 2 (append lab) comes after layer 1 (export other), and replaces it"
+
+
+def test_one_source_of_several_that_moved_is_named(tmp_path: Path) -> None:
+    """A run has what ``having`` asks for in one source, and its rows in another."""
+    body = (
+        "layers:\n  - export: [lab, other]\n    picks: all\n    runs: {having: {picks: virus}}\n"
+        "    on_collision: last\n    others: exclude\n"
+    )
+    moved = {"lab": inventory(picks=artifacts("picks", ("TS_9", "ada", "1", "virus")))}
+    found = changed(tmp_path, body, body, moved=moved)
+    of_other = next(t for t in found if (t.record_set, t.kind) == ("picks", "added") and "together" in t.what)
+    assert (of_other.cause, of_other.line, of_other.layer) == ("source", 8, 1)
+    assert of_other.what == "source 'lab' moved, which layer 1 (export lab and other) takes together with 'other'"
+
+
+def test_a_row_that_a_new_layer_brings_again_is_the_sources(tmp_path: Path) -> None:
+    """It would be there without the layer."""
+    moved = {"lab": lab(("TS_2", "cem", "1", "virus"))}
+    again = f"{LAYER}{LAYER.partition(chr(10))[2].replace('export', 'append')}"
+    found = changed(tmp_path, again, moved=moved)
+    assert [(t.kind, t.cause, t.layer) for t in found if t.kind == "added"] == [("added", "source", 1)]
+
+
+def test_a_row_that_its_layer_and_its_source_lost_is_nobodys(tmp_path: Path) -> None:
+    both = f"{LAYER}{LAYER.partition(chr(10))[2].replace('export', 'append')}"
+    found = changed(tmp_path, LAYER, both, moved={"lab": lab(without=("TS_2",))})
+    assert {(t.record_set, t.cause) for t in found if t.kind == "removed" and t.record_set == "picks"} == {
+        ("picks", "unknown")
+    }
+
+
 def test_layers_are_known_again_where_one_comes_before_them(tmp_path: Path) -> None:
     """Another layer in front makes nothing new but its own rows."""
     after = "layers:\n  - export: other\n" + LAYER.split("\n", 1)[1].replace("export", "append")

@@ -108,6 +108,33 @@ def test_the_recipes_lines_are_the_recipes_doing(recipe: Path) -> None:
     }
 
 
+def test_each_step_of_a_recipes_life_has_its_own_cause(recipe: Path) -> None:
+    """Changed, with a file of splits that changes, over a project that changes, and called otherwise."""
+
+    def step(text: str) -> dict[Any, tuple[Any, ...]]:
+        recipe.write_text(text, encoding="utf-8")
+        found = causes_of(str(recipe))
+        (result,) = api.build(recipe)
+        assert result.written or not found
+        assert causes_of(str(recipe)) == {}
+        return {key: (c.kind, c.file, c.line, n) for key, by in found.items() for c, n in by.items()}
+
+    splits = Path("splits.csv")
+    splits.write_text("run,split\nTS_1,train\n", encoding="utf-8")
+    with_splits = f"{RECIPE}splits: {{file: splits.csv}}\n"
+    assert step(with_splits) == {("runs", "changed"): ("recipe", "splits.csv", 2, 1)}
+    without_virus = with_splits.replace("picks: all", "picks: ribosome")
+    assert step(without_virus) == {("picks", "removed"): ("recipe", "recipe.yaml", 10, 1)}
+    splits.write_text("run,split\nTS_1,train\nTS_2,val\n", encoding="utf-8")
+    assert step(without_virus) == {("runs", "changed"): ("recipe", "splits.csv", 3, 1)}
+    (next(Path("lab").rglob("TS_2")) / "Picks" / "ada_1_ribosome.json").unlink()
+    assert step(without_virus) == {("picks", "removed"): ("source", "recipe.yaml", 7, 1)}
+    recipe = recipe.rename("dataset.yaml")
+    assert step(f"# moved\n{without_virus}") == {}
+    renamed = without_virus.replace("picks: ribosome", "picks: ribosome\n    rename: {sessions: {'1': v1}}")
+    assert step(renamed) == {("picks", "renamed"): ("recipe", "dataset.yaml", 11, 1)}
+
+
 def test_the_record_keeps_no_path_of_this_machine(recipe: Path) -> None:
     kept = b"".join(path.read_bytes() for path in Path("out/Croissant").glob("croissant-recipe*"))
     assert b'"parts"' in kept

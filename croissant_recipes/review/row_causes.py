@@ -638,6 +638,14 @@ class RowCauses:
                     what = f"{self.layers[layer].spec.label} gives the name to another one"
                     ids[rows] = self._recipe(what, self._naming_place(layer), layer)
         at = np.flatnonzero(ids == _UNSET)
+        for rows in tables.alike(old["layer"].to_numpy()[at], after[at]) if len(at) else ():
+            one, other = int(before[at[rows[0]]]), int(after[at[rows[0]]])
+            if comparison.earlier.get(other, NOWHERE) not in range(int(old["layer"].iloc[at[rows[0]]])):
+                continue
+            spec = self.layers[other].spec
+            what = f"{spec.label} comes after {self.layers[one].spec.label}, and replaces it"
+            ids[at[rows]] = self._recipe(what, spec.span, other)
+        at = np.flatnonzero(ids == _UNSET)
         ids[at] = self._by_origin(tables.take(new, at), lambda origin, part: self._came(record_set, *origin, part))
         return ids
 
