@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,26 +63,119 @@ base: base/Croissant/metadata.json
 output: {project_root: base}
 splits: {assign: {train: ["TS_001"]}}
 """
-OF_PORTAL = f"""\
+OF_PORTAL = """\
 recipe: 1
 name: portal
-{DATASET}
-output: {{project_root: out-portal, base_url: "https://example.org/data"}}
-sources: {{cdp: {{portal: {{datasets: [10440, 10301], url: "URL"}}}}}}
+output: {project_root: out-portal, base_url: "https://example.org/data"}
+dataset: {from: portal, version: 1.0.0, name: A, description: B, license: MIT}
+sources:
+  cdp: {portal: {datasets: [10440, 10301], url: "URL"}}
+  then: {portal: {depositions: [DEPOSITION], until: 2026-01-15, url: "URL"}}
 layers:
   - export: cdp
     tomograms: "*"
     on_collision: first
     others: exclude
+  - append: [cdp, then]
+    runs: {having: [tomograms, {picks: "*"}], lacking: {segmentations: "*?instance=true"}}
+    tomograms: all
+    picks: {where: {object_name: ribosome}}
+    segmentations: all
+    others: exclude
+    on_collision: last
+    allow_empty: true
   - append: cdp
-    picks: {{select: "*", where: {{is_curator_recommended: true}}}}
-    session_id: "{{annotation_file_id}}"
+    picks: {select: "*", where: {is_curator_recommended: true}}
+    session_id: "{annotation_file_id}-{release_date:%Y-%m-%d}"
+    user_id: "{{ author }}"
     others: include
     on_collision: first
     allow_empty: true
+splits:
+  assign: {train: [{where: {dataset_id: 10440}}], val: {source: cdp, where: {dataset_id: 10301}}}
+  random: {folds: 2, seed: 1, stratify: picks}
 """
-RECIPES = {"lab": OF_PROJECT, "old": OF_CROISSANT, "laid": OF_BOTH, "base": ON_BASE}
+OF_SEVERAL = """\
+recipe: 1
+name: several
+include: [common/shared.yaml]
+params: {key: k}
+dataset: {version: 2.0.0}
+outputs:
+  public:
+    project_root: out-several/public
+    base_url: "https://example.org/public"
+    withhold: {test: [picks]}
+    mask_runs: {test: "run-{n:03}"}
+    mask_key: "${key}"
+  private: {project_root: out-several/private, base_url: "https://example.org/private", parquet: true}
+sources:
+  lab: {copick: {config: lab/filesystem.json}}
+  plain: {croissant: {url: plain/Croissant/metadata.json}}
+layers:
+  - export: [lab, plain]
+    runs: {select: "*", having: [tomograms, {picks: "ribosome:*/*"}], lacking: {segmentations: "*?instance=true"}}
+    rename: {users: {"re:[a-c].*": other}, objects: {"mem*": skin}}
+    session_id: "{user}-{session}"
+    on_collision: first
+    allow_empty: true
+  - append: plain
+    picks: {select: all, exclude: "*:nobody/*"}
+    user_id: "{{ object }}"
+    others: exclude
+    allow_empty: true
+splits:
+  assign: {test: [{source: plain}, TS_003]}
+  random: {ratios: {train: 1}, group: "re:TS_00[12]"}
+expect:
+  picks: {ribosome: {warn: ">= 50", fail: "> 0"}}
+  splits: {test: {picks: {ribosome: ">= -5%"}}}
+  each_run: {tomograms: 1..9}
+"""
+SHARED = f"""\
+include: [deeper/more.yaml]
+{DATASET}
+objects: {{ribosome: {{label: 7}}, skin: {{color: [1, 2, 3, 255]}}}}
+rename: {{sessions: {{"*": "0"}}, tomo_types: {{"w?p": wbp}}}}
+"""
+MORE = """\
+splits: {random: {seed: 3, stratify: picks}}
+expect: {runs: ">= 1", picks: {ribosome: "<= +20"}}
+"""
+OF_DATA = f"""\
+recipe: 1
+name: data
+{DATASET}
+output: {{project_root: out-data, base_url: "https://example.org/data", labels: dense, unused_objects: drop}}
+sources:
+  lab: {{copick: {{config: lab/filesystem.json}}}}
+  plain: {{croissant: {{url: plain/Croissant/metadata.json}}}}
+layers:
+  - {{export: lab, rename: {{objects: {{"re:rib(.*)": particle}}}}}}
+  - {{append: plain, runs: {{having: tomograms}}, user_id: "{{user}}", others: include}}
+splits: {{random: {{folds: 3, seed: 1, stratify: picks, group: "re:TS_00[12]"}}, unassign: [{{source: plain}}]}}
+expect:
+  points: {{warn: {{inside: true, apart: 1.0}}, fail: {{at_least: 1}}}}
+  arrays: {{warn: {{voxel_size: true}}, fail: {{same_shape: true}}}}
+"""
+RECIPES = {
+    "lab": OF_PROJECT,
+    "old": OF_CROISSANT,
+    "laid": OF_BOTH,
+    "base": ON_BASE,
+    "several": OF_SEVERAL,
+    "data": OF_DATA,
+}
 """By name, which is that of the source too, and what the output is called after."""
+
+DEPENDENTS = {
+    "base": ("base", "base", "laid"),
+    "lab": ("lab", "several", "data"),
+    "plain": ("several", "data"),
+    "common": ("several",),
+    "splits": ("lab",),
+}
+"""The recipes that read what lies in a folder, where it is not the one of its name alone."""
 
 CONFIG = {
     "name": "Lab",
@@ -132,10 +226,50 @@ ROWS = {
     },
 }
 
+PLAIN = {
+    "runs": {"name": ["TS_003"], "split": [""]},
+    "voxel_spacings": {"run": ["TS_003"], "voxel_size": [10.0]},
+    "tomograms": {"run": ["TS_003"], "voxel_size": [10.0], "tomo_type": ["wbp"], "url": ["data/1.zarr"]},
+    "picks": {
+        "run": ["TS_003"],
+        "user_id": ["ada"],
+        "session_id": ["1"],
+        "object_name": ["ribosome"],
+        "url": ["data/2.json"],
+    },
+}
+"""A run whose data does not tell its name."""
+
+ARRAY = {
+    ".zattrs": {
+        "multiscales": [
+            {
+                "axes": [{"name": n, "type": "space", "unit": "angstrom"} for n in "zyx"],
+                "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [10.0] * 3}]}],
+            }
+        ]
+    },
+    "0/.zarray": {"zarr_format": 2, "shape": [4, 5, 6], "chunks": [4, 5, 6], "dtype": "<f4", "order": "C"},
+}
+
 SECONDS = 5.0
 """Of CPU time."""
 
-_OF_THEIR_OWN = ("metadata.json", "croissant-recipe.json", "filesystem.json", "mixed.json", "runs.csv", "picks.csv")
+_OF_THEIR_OWN = (
+    "metadata.json",
+    "croissant-recipe.json",
+    "filesystem.json",
+    "mixed.json",
+    "runs.csv",
+    "picks.csv",
+    "masked_runs.csv",
+    "shared.yaml",
+    "more.yaml",
+    "several.yaml",
+    "data.yaml",
+    ".zarray",
+    ".zattrs",
+)
 """Files that are spoilt as often as all others of their ending."""
 
 
@@ -145,7 +279,8 @@ def make(folder: Path) -> None:
         at = folder / root / "ExperimentRuns" / run
         for part in ("Picks", "Meshes", "VoxelSpacing10.000/wbp.zarr", "Segmentations/10.000_ada_1_membrane.zarr"):
             (at / part).mkdir(parents=True)
-        (at / "VoxelSpacing10.000/wbp.zarr/.zattrs").write_text('{"multiscales": [{}]}')
+        for array in ("VoxelSpacing10.000/wbp.zarr", "Segmentations/10.000_ada_1_membrane.zarr"):
+            _write_array(at / array)
         (at / "Picks/ada_1_ribosome.json").write_text(json.dumps(PICKS))
         (at / "Meshes/ada_1_membrane.glb").write_bytes(b"glTF")
     (folder / "lab/filesystem.json").write_text(json.dumps(CONFIG))
@@ -153,8 +288,20 @@ def make(folder: Path) -> None:
     (folder / "splits.csv").write_text("split,run\ntrain,TS_001\nval,TS_002\n")
     for name in ("old", "base"):
         write_croissant(folder / name, ROWS)
+    write_croissant(folder / "plain", PLAIN)
+    _write_array(folder / "plain/data/1.zarr")
+    (folder / "plain/data/2.json").write_text(json.dumps({**PICKS, "run_name": "TS_003"}))
+    (folder / "common/deeper").mkdir(parents=True)
+    (folder / "common/shared.yaml").write_text(SHARED)
+    (folder / "common/deeper/more.yaml").write_text(MORE)
     for name, recipe in RECIPES.items():
         (folder / f"{name}.yaml").write_text(recipe)
+
+
+def _write_array(at: Path) -> None:
+    for name, document in ARRAY.items():
+        (at / name).parent.mkdir(parents=True, exist_ok=True)
+        (at / name).write_text(json.dumps(document))
 
 
 @dataclass(frozen=True)
@@ -179,8 +326,8 @@ class Folder:
         self._good.mkdir()
         make(self._good)
         for name in RECIPES:
-            (built,) = build(self._good / f"{name}.yaml", options=Options(force=True))
-            assert built.written, built.diagnostics
+            for built in build(self._good / f"{name}.yaml", options=Options(force=True)):
+                assert built.written, built.diagnostics
         self._at = scratch / "case"
         self._sources: dict[str, list[str]] = {}
         for path in sorted(self._good.rglob("*")):
@@ -190,16 +337,17 @@ class Folder:
 
     def checked(self, seed: int) -> Case:
         """The case of a seed in which a recipe is spoilt and only checked."""
-        rng = random.Random(seed)
-        recipe = f"{rng.choice(list(RECIPES))}.yaml"
-        if not self._at.exists():
-            self._renew()
-        self._put_back(recipe)
-        mutate(rng, self._at / recipe)
+        recipe = self._spoil_recipe(random.Random(seed))
         started = time.process_time()
         (result,) = check(self._at / recipe)
         found = findings.diagnostics(result.diagnostics) + findings.as_json([result])
         return self._judged(seed, recipe, found, result.diagnostics, started)
+
+    def planned(self, seed: int) -> Case:
+        """The case of a seed in which a recipe is spoilt, and planned."""
+        rng = random.Random(seed)
+        recipe = self._spoil_recipe(rng)
+        return self._run(rng, seed, recipe, recipe.removesuffix(".yaml"), plan)
 
     def built(self, seed: int) -> Case:
         """The case of a seed in which any source is spoilt, and planned and built."""
@@ -208,15 +356,23 @@ class Folder:
         spoilt = rng.choice(self._sources[rng.choice(list(self._sources))])
         mutate(rng, self._at / spoilt)
         name = Path(Path(spoilt).parts[0].removeprefix("out-")).stem
-        if name == "splits" or (name == "base" and rng.random() < 0.3):
-            name = {"splits": "lab", "base": "laid"}[name]
-        return self._run(rng, seed, spoilt, name)
+        name = rng.choice(DEPENDENTS.get(name, (name,)))
+        # A build plans too.
+        return self._run(rng, seed, spoilt, name, plan if rng.random() < 0.2 else build)
 
     def of_portal(self, seed: int, url: str) -> Case:
         """The case of a seed in which the answers of a portal at ``url`` are spoilt (see ``mangling``)."""
         self._renew()
-        (self._at / "portal.yaml").write_text(OF_PORTAL.replace("URL", url))
-        return self._run(random.Random(seed), seed, "portal", "portal")
+        (self._at / "portal.yaml").write_text(OF_PORTAL.replace("URL", url).replace("DEPOSITION", "10351"))
+        return self._run(random.Random(seed), seed, "portal", "portal", build)
+
+    def _spoil_recipe(self, rng: random.Random) -> str:
+        recipe = f"{rng.choice(list(RECIPES))}.yaml"
+        if not self._at.exists():
+            self._renew()
+        self._put_back(recipe)
+        mutate(rng, self._at / recipe)
+        return recipe
 
     def _renew(self) -> None:
         shutil.rmtree(self._at, ignore_errors=True)
@@ -230,7 +386,9 @@ class Folder:
         there.unlink(missing_ok=True)
         shutil.copy(self._good / name, there)
 
-    def _run(self, rng: random.Random, seed: int, spoilt: str, name: str) -> Case:
+    def _run(
+        self, rng: random.Random, seed: int, spoilt: str, name: str, run: Callable[..., tuple[Planned, ...]]
+    ) -> Case:
         options = Options(
             on_drift=rng.choice(("stop", "keep", "discard")),
             force=rng.random() < 0.3,
@@ -241,14 +399,15 @@ class Folder:
         started = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # A build plans too.
-            run = plan if rng.random() < 0.2 else build
-            (result,) = run(self._at / f"{name}.yaml", options=options)
-        case = self._judged(seed, spoilt, _told(result), result.diagnostics, started)
-        assert result.ok or not result.written
-        if result.written:
-            assert result.output is not None
-            json.loads(Path(result.output.metadata.path).read_bytes(), parse_constant=_refuse)
+            results = run(self._at / f"{name}.yaml", options=options)
+        told = _told(results)
+        found = tuple(d for result in results for d in result.diagnostics)
+        case = self._judged(seed, spoilt, told, found, started)
+        for result in results:
+            assert result.ok or not result.written
+            if result.written:
+                assert result.output is not None
+                json.loads(Path(result.output.metadata.path).read_bytes(), parse_constant=_refuse)
         return case
 
     def _judged(self, seed: int, spoilt: str, told: str, found: tuple[Diagnostic, ...], started: float) -> Case:
@@ -263,10 +422,10 @@ class Folder:
         return found.span is not None or str(self._at) in "\n".join([found.message, *found.notes])
 
 
-def _told(result: Planned) -> str:
-    report = result.report
-    told = findings.diagnostics(report.findings) + as_json.reports([report])
-    return told + (text.planned([report], verbose=True) if report.has_plan else "")
+def _told(results: tuple[Planned, ...]) -> str:
+    reports = [result.report for result in results]
+    told = "".join(findings.diagnostics(report.findings) for report in reports)
+    return told + as_json.reports(reports) + text.planned(reports, verbose=True)
 
 
 def _refuse(name: str) -> None:

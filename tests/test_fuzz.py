@@ -1,8 +1,8 @@
 """Sources that nobody wrote, through ``check``, ``plan`` and ``build``: a result or errors that say where, in seconds.
 
 What was found stays as cases with names, in ``test_hostile.py``. A campaign of any length: ``PYTHONPATH=. python
-tests/test_fuzz.py built 0 2000`` tries the seeds from 0 to 1999 (``checked`` and ``of_portal`` likewise) and says which
-ones failed.
+tests/test_fuzz.py built 0 2000`` tries the seeds from 0 to 1999 (also ``checked``, ``planned``, ``of_portal``) and says
+which ones failed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ def test_spoilt_recipes_checked(folder: Folder) -> None:
     found = [folder.checked(seed) for seed in range(60)]
     assert max(case.seconds for case in found) < SECONDS
     assert len({d.code for case in found for d in case.errors}) > 5
+
+
+def test_spoilt_recipes_planned(folder: Folder) -> None:
+    found = [folder.planned(seed) for seed in range(10)]
+    assert max(case.seconds for case in found) < SECONDS
+    assert len({d.code for case in found for d in case.errors}) > 2
 
 
 def test_spoilt_sources_built(folder: Folder) -> None:
