@@ -226,8 +226,8 @@ def diff(*versions: PathLike, options: Options | None = None, progress: Progress
     """What differs between two versions, and what that means. Nothing is written.
 
     Args:
-        versions: Two recipes or Croissants (a ``metadata.json``, the folder or project of one, or a URL); or
-            ``REV..REV`` and any number of recipes: those of them, or of all, that changed between two git revisions.
+        versions: Two recipes, saved plans or Croissants (a ``metadata.json``, the folder or project of one, or a URL);
+            or ``REV..REV`` and any number of recipes: those of them, or of all, that changed between two revisions.
         options: How to plan, and what is allowed.
         progress: Where long work is reported.
 

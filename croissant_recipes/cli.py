@@ -261,8 +261,9 @@ def _comparing(command: Callable[..., None]) -> Callable[..., None]:
 def diff(**flags: Any) -> None:
     """Show what differs between two versions, and what that means. Writes nothing.
 
-    A and B are Croissants (metadata.json, its folder, or a URL) or recipes. Of REV..REV, the recipes that changed
-    between two git revisions are planned over the sources of today, and no others; REV...REV starts where they parted.
+    A and B are Croissants (metadata.json, its folder, or a URL), recipes or saved plans. Of REV..REV, the
+    recipes that changed between two git revisions are planned over the sources of today, and no others; REV...REV
+    starts where they parted.
     """
     from croissant_recipes import api
     from croissant_recipes.render import findings

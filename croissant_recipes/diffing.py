@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from croissant_recipes import intake, planning
+from croissant_recipes import intake, planning, saved_plans
+from croissant_recipes.access import reading
 from croissant_recipes.codes import Code
 from croissant_recipes.comparing import ALIKE, ENDINGS, at, content, likeness_of, side_of
-from croissant_recipes.croissant import standing
+from croissant_recipes.croissant import drift, keyed_records, standing
+from croissant_recipes.croissant.content import METADATA
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order
 from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language.checked import CheckedRecipe
-from croissant_recipes.location import is_url
+from croissant_recipes.location import Location, is_url
 from croissant_recipes.options import Options
 from croissant_recipes.planning import Outcome
 from croissant_recipes.review import version_notes
@@ -69,13 +71,13 @@ class _Version:
     Attributes:
         named: As somebody named it.
         recipe: A recipe, where it is one.
-        side: What a Croissant holds, where it is one.
+        sides: What a Croissant holds, or a saved plan would write, by the name of the result, which may be ``None``.
         found: What was found of it.
     """
 
     named: str
     recipe: CheckedRecipe | None = None
-    side: Side | None = None
+    sides: Mapping[str | None, Side] = field(default_factory=dict)
     found: tuple[Diagnostic, ...] = ()
 
 
@@ -141,8 +143,28 @@ def _named(named: str, params: Mapping[str, str], workers: Workers) -> _Version:
     if named.endswith(ENDINGS) and not is_url(named):
         recipe, found = at(Path(named), TODAY, params)
         return _Version(named, recipe, found=found)
-    existing = standing.existing_at(standing.metadata_of(named), workers)
-    return _Version(named, side=Side.of_existing(existing), found=existing.left_out)
+    if (saved := _saved_plan(named)) is not None:
+        return saved
+    place = standing.metadata_of(named)
+    existing = standing.existing_at(place, workers)
+    others, told = keyed_records.read(existing.manifest, place)
+    side = replace(Side.of_existing(existing), others=others)
+    return _Version(named, sides={None: side}, found=in_order([*existing.left_out, *told]))
+
+
+def _saved_plan(named: str) -> _Version | None:
+    """What a saved plan would write, where a text names one."""
+    if is_url(named) or not os.path.isfile(named) or os.path.basename(named) == METADATA:
+        return None
+    with reading("saved plan", Location.parse(named), {}):
+        if not saved_plans.is_such(intake.read_file(named, intake.TABLE_BYTES)):
+            return None
+    sides = {}
+    for result in saved_plans.load(named).results:
+        existing = drift.parse(result.contents, named)
+        if existing is not None:
+            sides[result.output] = Side.of_existing(existing)
+    return _Version(named, sides=sides)
 
 
 def _unknown_params(versions: Sequence[_Version], params: Mapping[str, str]) -> Iterator[Diagnostic]:
@@ -150,7 +172,7 @@ def _unknown_params(versions: Sequence[_Version], params: Mapping[str, str]) -> 
     recipes = [v.recipe for v in versions if v.recipe is not None]
     known = {str(name) for recipe in recipes for name in recipe.recipe.params}
     for name in params:
-        if name not in known and len(recipes) == sum(v.side is None for v in versions):
+        if name not in known and len(recipes) == sum(not v.sides for v in versions):
             message = f"--set names parameter {name!r}, which neither of the two declares"
             yield Diagnostic(Code.PARAM_UNKNOWN, message, hint="declare it under `params:` with its default")
 
@@ -308,17 +330,33 @@ def _compared(pairs: Sequence[_Pair], options: Options, workers: Workers, progre
 
 def _of_pair(pair: _Pair, planned: Mapping[int, Mapping[str | None, Outcome]], options: Options) -> Iterator[Compared]:
     old, new = ({} if v is None or v.recipe is None else planned[id(v.recipe)] for v in (pair.before, pair.after))
-    for name in dict.fromkeys([*(new or [None]), *(old if new and None not in new and None not in old else ())]):
+    before_names, after_names = _results(pair.before, old), _results(pair.after, new)
+    both = (
+        [*after_names, *(before_names if None not in (*before_names, *after_names) else ())] or before_names or [None]
+    )
+    for name in dict.fromkeys(both):
         before, after = _of(pair.before, name, old), _of(pair.after, name, new)
         yield _result(pair, name, before, after, options)
+
+
+def _results(version: _Version | None, outcomes: Mapping[str | None, Outcome]) -> list[str | None]:
+    """The names of what a version makes."""
+    return [] if version is None else [*(outcomes or version.sides)]
 
 
 def _of(
     version: _Version | None, name: str | None, outcomes: Mapping[str | None, Outcome]
 ) -> _Version | Outcome | None:
     """What a version has of a result. Where one of two has one result, that is it, whatever the other calls its own."""
-    if version is None or version.recipe is None:
-        return version
+    if version is None:
+        return None
+    if version.recipe is None:
+        sides = version.sides
+        if not sides or name in sides:
+            return replace(version, sides={None: sides[name]} if sides else {})
+        # The only one of a version, or the first, is what has no name of its own.
+        first = next(iter(sides))
+        return replace(version, sides={None: sides[first]}) if name is None or first is None else None
     if name in outcomes:
         return outcomes[name]
     if None in outcomes:
@@ -361,7 +399,7 @@ def _side(version: _Version | Outcome | None) -> tuple[Side | None, tuple[Diagno
     if version is None:
         return None, ()
     if isinstance(version, _Version):
-        return version.side, version.found
+        return next(iter(version.sides.values()), None), version.found
     if version.plan is None:
         return None, version.diagnostics
     try:

@@ -109,6 +109,91 @@ def test_what_is_no_croissant_is_told_of_both(lab: Repo) -> None:
     assert api.diff_exit_code(found) is not ExitCode.GOOD
 
 
+def other(folder: str, rows: str, *, name: str = "notes", key: object = None) -> str:
+    """A Croissant that has nothing of copick's: records of one CSV, and one of JSON values."""
+    Path(folder).mkdir()
+    Path(folder, "notes.csv").write_text(rows)
+
+    def field(column: str, kind: str) -> dict[str, Any]:
+        source = {"fileObject": {"@id": "file"}, "extract": {"column": column}}
+        return {"@type": "cr:Field", "@id": f"{name}/{column}", "dataType": kind, "source": source}
+
+    record_set = {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "key": key or [{"@id": f"{name}/id"}],
+        "field": [field("id", "sc:Integer"), field("text", "sc:Text")],
+    }
+    levels = {
+        "@type": "cr:RecordSet",
+        "@id": "levels",
+        "key": {"@id": "levels/name"},
+        "field": [{"@type": "cr:Field", "@id": "levels/name", "dataType": "sc:Text"}],
+        "data": [{"levels/name": "low"}, {"levels/name": "high"}][: rows.count("\n") - 1],
+    }
+    file = {"@type": "cr:FileObject", "@id": "file", "contentUrl": "notes.csv", "encodingFormat": "text/csv"}
+    document = {
+        "@context": {"@vocab": "https://schema.org/", "cr": "http://mlcommons.org/croissant/"},
+        "@type": "sc:Dataset",
+        "name": folder,
+        "distribution": [file],
+        "recordSet": [record_set, levels],
+    }
+    Path(folder, "metadata.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_any_croissants_with_keys_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = other("before", "id,text\n2,NA\n10,old\n30,gone\n")
+    after = other("after", "id,text\n4,fresh\n10,new\n2,NA\n")
+    compared = diff(before, after)
+    assert told(compared) == {("notes", kind, "unknown", None): 1 for kind in ("added", "changed", "removed")}
+    assert compared.review is not None
+    table = compared.review.changes.tables["notes"]
+    assert (table.added["text"].tolist(), table.removed["text"].tolist(), table.unchanged) == (["fresh"], ["gone"], 1)
+    (changed,) = table.changed()
+    assert (changed.key, changed.fields) == ({"id": 10.0}, {"text": ("old", "new")})
+    assert compared.review.change_class == "breaking"
+    assert {r.word for r in compared.review.against} == {"removed:others:notes", "changed:others:notes"}
+    assert not diff(before, after, allow=frozenset({"removed:others", "changed:others:notes"})).review.against  # type: ignore[union-attr]
+    for form in ("text", "json"):
+        shown = CliRunner().invoke(main, ["diff", "--format", form, "-v", before, after])
+        assert shown.exit_code == 0, shown.output
+        assert "fresh" in shown.stdout or form == "text"
+        assert "notes" in shown.stdout
+    less = other("less", "id,text\n2,NA\n")
+    assert told(diff(less, other("same", "id,text\n2,NA\n"))) == {}
+    assert told(diff(less, before))["levels", "added", "unknown", None] == 1
+
+
+def test_records_that_cannot_be_compared_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = other("before", "id,text\n2,a\n2,b\n")
+    after = other("after", "id,text\n2,a\n", key="notes/nothing")
+    (compared,) = api.diff(before, after).compared
+    assert [d.message.partition("record set ")[2] for d in compared.diagnostics] == [
+        "notes is not compared: its key 'nothing' is no field of it"
+    ]
+    Path("after/notes.csv").unlink()
+    (compared,) = api.diff(before, after).compared
+    assert "there is no such file" in compared.diagnostics[0].message
+
+
+# Saved plans
+
+
+def test_two_saved_plans(lab: Repo) -> None:
+    run = CliRunner().invoke
+    assert run(main, ["plan", "--save", "first.json", "sample.yaml"]).exit_code == 0
+    write_recipe(lab.folder, FEWER)
+    assert run(main, ["plan", "--save", "second.json", "sample.yaml"]).exit_code == 0
+    compared = diff("first.json", "second.json")
+    assert {key[:2]: n for key, n in told(compared).items()} == {("picks", "removed"): 5}
+    assert told(diff("second.json", "sample.yaml")) == {}
+    assert not Path("sample/Croissant").exists()
+
+
 # Recipes
 
 

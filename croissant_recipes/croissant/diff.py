@@ -12,6 +12,7 @@ import pandas as pd
 
 from croissant_recipes import tables
 from croissant_recipes.croissant import renames
+from croissant_recipes.croissant.keyed_records import Pair
 from croissant_recipes.croissant.manifest import named_others
 from croissant_recipes.croissant.renames import WAYS, Called, Renames, Sides, Way, unknown
 from croissant_recipes.differences import differing
@@ -83,6 +84,7 @@ class TableChanges:
 
     Attributes:
         record_set: Its name.
+        key: The columns that identify a row.
         added, removed: Rows, sorted by key, without those that are renamed.
         before, after: Rows that changed, sorted by key, the n-th of one and the n-th of the other having one key.
         renamed_before, renamed_after: Rows whose key changed, sorted by the key after; the n-th of one and the n-th of
@@ -93,6 +95,7 @@ class TableChanges:
     """
 
     record_set: str
+    key: tuple[str, ...]
     added: pd.DataFrame
     removed: pd.DataFrame
     before: pd.DataFrame
@@ -108,14 +111,14 @@ class TableChanges:
 
     def changed(self, limit: int | None = None) -> Iterator[ChangedRow]:
         """The changed rows, or the first few of them."""
-        key = RECORD_SETS[self.record_set].key
+        key = self.key
         for old, new in zip(rows(self.before, limit), rows(self.after, limit), strict=True):
             fields = {c: (old[c], new[c]) for c in new if old[c] != new[c]}
             yield ChangedRow({c: new[c] for c in key}, fields)
 
     def renamed(self, limit: int | None = None) -> Iterator[RenamedRow]:
         """The renamed rows, or the first few of them."""
-        key = RECORD_SETS[self.record_set].key
+        key = self.key
         pairs = zip(rows(self.renamed_before, limit), rows(self.renamed_after, limit), self.ways[:limit], strict=True)
         for old, new, way in pairs:
             fields = {c: (old[c], new[c]) for c in new if c not in key and old[c] != new[c]}
@@ -128,7 +131,7 @@ class Changes:
 
     Attributes:
         exists: Whether there is a Croissant to compare with.
-        tables: By record set, all of them.
+        tables: By record set, all of copick's, and those with a key of other makers' that were compared.
         metadata: Top-level keys of the manifest that differ, with both values. Those of ``copick:config`` are named
             ``copick:config KEY``.
         objects: Pickable objects that differ, sorted by name.
@@ -152,10 +155,15 @@ def compare(
     old_manifest: Mapping[str, Any] | None,
     new_manifest: Mapping[str, Any],
     called: tuple[Called, Called] = (unknown, unknown),
+    others: Mapping[str, Pair] | None = None,
 ) -> Changes:
-    """Compare an existing Croissant, or none, with a planned one. ``called`` is what sources call the rows of each."""
+    """Compare an existing Croissant, or none, with a planned one. ``called`` is what sources call the rows of each, and
+    ``others`` what both have of record sets that are not copick's."""
     before, after = _metadata(old_manifest or {}), _metadata(new_manifest)
     changes = compare_tables(old or {name: tables.records(name) for name in RECORD_SETS}, new, called)
+    for name, (key, then, now) in (others or {}).items():
+        met = _Met.by(key, tuple(map(str, now.columns)), then, now, called)
+        changes[name] = met.changes(name, key, renames.NONE)
     return Changes(
         exists=old is not None,
         tables=changes,
@@ -177,7 +185,7 @@ def compare_tables(
     """Compare the record tables of two Croissants by key. Of rows of one key in an old table, the first counts."""
     met = {name: _Met.of(name, old[name], new[name], called) for name in RECORD_SETS}
     renamed = renames.find({name: rows.sides for name, rows in met.items()})
-    return {name: rows.changes(name, renamed[name]) for name, rows in met.items()}
+    return {name: rows.changes(name, RECORD_SETS[name].key, renamed[name]) for name, rows in met.items()}
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,18 @@ class _Met:
 
     @classmethod
     def of(cls, record_set: str, old: pd.DataFrame, new: pd.DataFrame, called: tuple[Called, Called]) -> _Met:
-        key, none, nothing = RECORD_SETS[record_set].key, np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.bool_)
+        return cls.by(RECORD_SETS[record_set].key, RECORD_SETS[record_set].columns, old, new, called)
+
+    @classmethod
+    def by(
+        cls,
+        key: tuple[str, ...],
+        columns: tuple[str, ...],
+        old: pd.DataFrame,
+        new: pd.DataFrame,
+        called: tuple[Called, Called],
+    ) -> _Met:
+        none, nothing = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.bool_)
         if not len(old):
             (codes,) = tables.key_codes([new], key)
             return cls(Sides(old, new, none, np.argsort(codes, kind="stable")), none, none, nothing, 0)
@@ -203,13 +222,13 @@ class _Met:
         at = tables.match(tables.take(old, first), new, key)
         met, only_old = first[at.old], first[at.only_old]
         differs = np.zeros(len(met), dtype=np.bool_)
-        for column in RECORD_SETS[record_set].columns:
+        for column in columns:
             if column not in key:
                 differs |= tables.differs(old[column].take(met), new[column].take(at.new))
         same = int(len(differs) - differs.sum())
         return cls(Sides(old, new, only_old, at.only_new, *called), met, at.new, differs, same)
 
-    def changes(self, record_set: str, renamed: Renames) -> TableChanges:
+    def changes(self, record_set: str, key: tuple[str, ...], renamed: Renames) -> TableChanges:
         sides = self.sides
         at = Places(
             added=sides.only_new[~np.isin(sides.only_new, renamed.new)],
@@ -221,6 +240,7 @@ class _Met:
         )
         return TableChanges(
             record_set,
+            key,
             added=tables.take(sides.new, at.added),
             removed=tables.take(sides.old, at.removed),
             before=tables.take(sides.old, at.before),

@@ -80,6 +80,9 @@ class Renames:
         return len(self.old)
 
 
+NONE = Renames(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int8))
+
+
 @dataclass(frozen=True)
 class Sides:
     """One record set before and after.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from croissant_recipes import intake, tables
 from croissant_recipes.access import read_bytes, reading
 from croissant_recipes.codes import Code
 from croissant_recipes.croissant import build_record
@@ -14,7 +16,6 @@ from croissant_recipes.croissant.drift import Existing
 from croissant_recipes.croissant.reader import read_croissant
 from croissant_recipes.croissant.row_record import ROWS_FILE
 from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity
-from croissant_recipes.intake import TABLE_BYTES
 from croissant_recipes.location import Location
 from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.work import Workers
@@ -38,13 +39,34 @@ def existing_at(location: Location, workers: Workers) -> Existing:
     Raises:
         DiagnosticError: See ``read_croissant``.
     """
-    stored = read_croissant(location, {}, workers)
+    try:
+        stored = read_croissant(location, {}, workers)
+    except DiagnosticError as error:
+        manifest = _of_other_makers(location) if error.diagnostics[0].code is Code.CROISSANT else None
+        if manifest is None:
+            raise
+        return Existing({}, manifest, {name: tables.records(name) for name in RECORD_SETS}, None)
     files = _beside(location, (RECORD_FILE, ROWS_FILE))
     record, told = _record(files, location)
     if record is not None:
         files |= _beside(location, [r.csv_name for r in RECORD_SETS.values() if len(stored.tables[r.name])])
         files |= _beside(location, [name for name in record.files if name not in files])
     return Existing(files, stored.manifest, stored.tables, record, (*stored.diagnostics, *told))
+
+
+def _of_other_makers(location: Location) -> Mapping[str, Any] | None:
+    """The manifest of a Croissant that has nothing of copick's; ``None`` where it has, or is none."""
+    try:
+        with reading("Croissant", location, {}):
+            manifest = intake.parse_json(read_bytes(location, {}, intake.DOCUMENT_BYTES))
+    except (DiagnosticError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or "@context" not in manifest or build_record.CONFIG in manifest:
+        return None
+    ours = {r.id for r in RECORD_SETS.values()}
+    given = manifest.get("recordSet")
+    ids = [str(e.get("@id")) for e in (given if isinstance(given, list) else [given]) if isinstance(e, dict)]
+    return manifest if ids and not ours.intersection(ids) else None
 
 
 def _record(files: Mapping[str, bytes], location: Location) -> tuple[BuildRecord | None, list[Diagnostic]]:
@@ -65,7 +87,7 @@ def _beside(location: Location, names: Iterable[str]) -> dict[str, bytes]:
         place = location.sibling(name)
         try:
             with reading("Croissant", place, {}):
-                found[name] = read_bytes(place, {}, TABLE_BYTES)
+                found[name] = read_bytes(place, {}, intake.TABLE_BYTES)
         except DiagnosticError:
             continue
     return found

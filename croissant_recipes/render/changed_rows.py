@@ -17,7 +17,6 @@ from croissant_recipes.croissant.diff import TableChanges
 from croissant_recipes.croissant.renames import WAYS
 from croissant_recipes.differences import change
 from croissant_recipes.review.groups import Group
-from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.shown import shown
 
 MOST = 20_000
@@ -37,10 +36,12 @@ class Rows:
 
     Attributes:
         shown: Their columns, by name (``COLUMNS``).
+        key: The columns that identify a row.
         now, was: All that their record set says of them, by column; ``was`` only what differs before.
     """
 
     shown: Mapping[str, Sequence[str]]
+    key: tuple[str, ...]
     now: Mapping[str, Sequence[str]]
     was: Mapping[str, Sequence[str]]
 
@@ -63,18 +64,18 @@ def of_group(group: Group, changes: TableChanges, most: int) -> Rows:
     if group.kind in ("added", "removed"):
         frame = tables.take(changes.added if group.kind == "added" else changes.removed, at)
         now = _texts(frame)
-        return Rows(_shown(group.record_set, now, [""] * len(at)), now, {})
+        return Rows(_shown(changes, now, [""] * len(at)), changes.key, now, {})
     if group.kind == "changed":
         before, after = changes.before, changes.after
     else:
         before, after = changes.renamed_before, changes.renamed_after
     was, now = _texts(tables.take(before, at)), _texts(tables.take(after, at))
-    told = list(_differences(group.record_set, was, now, len(at)))
+    told = list(_differences(was, now, len(at)))
     if group.kind == "renamed":
         ways = [WAYS[way].value for way in changes.ways[at]]
         told = [f"{text} (same {way})" for text, way in zip(told, ways, strict=True)]
     unlike = {c: values for c, values in was.items() if values != now[c]}
-    return Rows(_shown(group.record_set, now, told), now, unlike)
+    return Rows(_shown(changes, now, told), changes.key, now, unlike)
 
 
 def shares(sizes: Sequence[int], most: int) -> list[int]:
@@ -86,9 +87,9 @@ def shares(sizes: Sequence[int], most: int) -> list[int]:
     return told
 
 
-def _shown(record_set: str, now: Mapping[str, Sequence[str]], told: Sequence[str]) -> dict[str, Sequence[str]]:
-    key = RECORD_SETS[record_set].key
-    run = "name" if record_set == "runs" else "run"
+def _shown(changes: TableChanges, now: Mapping[str, Sequence[str]], told: Sequence[str]) -> dict[str, Sequence[str]]:
+    key = changes.key
+    run = "name" if changes.record_set == "runs" else "run"
     names = [c for c in key if c not in (run, *_MADE, "is_multilabel")]
     nothing = [""] * len(told)
     by = [*zip(now["user_id"], now["session_id"], strict=True)] if "user_id" in now else []
@@ -102,11 +103,9 @@ def _shown(record_set: str, now: Mapping[str, Sequence[str]], told: Sequence[str
     }
 
 
-def _differences(
-    record_set: str, was: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]], rows: int
-) -> Iterator[str]:
+def _differences(was: Mapping[str, Sequence[str]], now: Mapping[str, Sequence[str]], rows: int) -> Iterator[str]:
     """What differs of each row, in a line."""
-    columns = [c for c in RECORD_SETS[record_set].columns if was[c] != now[c]]
+    columns = [c for c in now if was[c] != now[c]]
     for i in range(rows):
         yield "; ".join(_difference(c, was[c][i], now[c][i]) for c in columns if was[c][i] != now[c][i])
 

@@ -25,7 +25,6 @@ from croissant_recipes.review.groups import Group
 from croissant_recipes.review.reviewing import Review
 from croissant_recipes.review.risks import Risk
 from croissant_recipes.review.versions import Version
-from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.shown import shown
 
 _STATIC_ROWS = 200
@@ -285,7 +284,7 @@ def _counts(changes: Changes) -> Iterator[CountsView]:
 
 
 def _group(number: int, group: Group, rows: changed_rows.Rows) -> GroupView:
-    samples = [key_text(rows.now[c][i] for c in RECORD_SETS[group.record_set].key) for i in range(len(rows))[:_SAMPLES]]
+    samples = [key_text(rows.now[c][i] for c in rows.key) for i in range(len(rows))[:_SAMPLES]]
     differing = rows.shown["differs"]
     return GroupView(
         number,

@@ -14,7 +14,7 @@ from croissant_recipes.differences import change
 from croissant_recipes.render import share_table
 from croissant_recipes.render.findings import count
 from croissant_recipes.report import LayerReport, Report, Verdict
-from croissant_recipes.schema import ARTIFACTS, RECORD_SETS
+from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.shown import printable, shown
 
 _ROWS_SHOWN = 10
@@ -166,7 +166,7 @@ def _changes(report: Report, changes: Changes, *, verbose: bool) -> Iterator[str
             moves = len(changes.split_moves) if name == "runs" else 0
             yield f"  {name}: {table_summary(table, moves) if changes.exists else f'{len(table.added):,}'}"
             if changes.exists or verbose:
-                yield from _rows(name, table, verbose=verbose)
+                yield from _rows(table, verbose=verbose)
     for found in changes.objects:
         fields = [f"{k} {change(old, new)}" for k, (old, new) in found.fields.items()]
         yield f"  {_SIGNS[found.kind]} object {found.name}" + (f": {'; '.join(fields)}" if fields else "")
@@ -199,8 +199,8 @@ def table_summary(table: TableChanges, moves: int = 0) -> str:
     return ", ".join([*parts, f"{table.unchanged:,} unchanged"])
 
 
-def _rows(name: str, table: TableChanges, *, verbose: bool) -> Iterator[str]:
-    key = RECORD_SETS[name].key
+def _rows(table: TableChanges, *, verbose: bool) -> Iterator[str]:
+    key = table.key
     limit = None if verbose else _ROWS_SHOWN
     for sign, found in (("+", table.added), ("-", table.removed)):
         for row in diff.rows(found, limit):

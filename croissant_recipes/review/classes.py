@@ -72,7 +72,11 @@ def of_rows(changes: Changes) -> dict[str, RowClasses]:
 
 
 def _of_table(table: TableChanges, record_set: str) -> RowClasses:
-    changed = np.where(edited(table.before, table.after), ChangeClass.BREAKING.rank, ChangeClass.METADATA.rank)
+    # Of what others define, nobody knows what is only told of a record.
+    other = (
+        edited(table.before, table.after) if record_set in RECORD_SETS else np.ones(len(table.after), dtype=np.bool_)
+    )
+    changed = np.where(other, ChangeClass.BREAKING.rank, ChangeClass.METADATA.rank)
     renamed = _all(table.renamed_after, ChangeClass.BREAKING)
     changed = changed.astype(np.int8)
     if record_set == "runs":
@@ -127,7 +131,7 @@ def edited_and_renamed(table: TableChanges) -> Mask:
     if "url" in before and by_run.any():
         before = before.assign(url=before["url"].mask(by_run, table.renamed_after["url"]))
     # A voxel size of a key is part of the name.
-    if "voxel_size" in RECORD_SETS[table.record_set].key:
+    if "voxel_size" in table.key:
         before = before.assign(voxel_size=table.renamed_after["voxel_size"])
     return edited(before, table.renamed_after)
 

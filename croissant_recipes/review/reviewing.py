@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from croissant_recipes import allowing
 from croissant_recipes.codes import ExitCode
-from croissant_recipes.croissant import diff
+from croissant_recipes.croissant import diff, keyed_records
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.renames import unknown
 from croissant_recipes.review import classes, composition, groups, reasons, risks, versions
@@ -85,6 +85,7 @@ def review(before: Side | None, after: Side, allowed: Collection[str] = ()) -> R
         before.manifest if before else None,
         after.manifest,
         (before.called if before else unknown, after.called),
+        dict(keyed_records.alike(before.others, after.others)) if before and _both_read(before, after) else None,
     )
     of_rows = classes.of_rows(changes)
     causes = reasons.of_changes(changes, before, after)
@@ -94,6 +95,11 @@ def review(before: Side | None, after: Side, allowed: Collection[str] = ()) -> R
     step = _step(changes, grouped, found) if before else Step.NONE
     version = versions.of_change(step, before.manifest if before else None, after.manifest)
     return Review(changes, grouped, causes, found, overall, version, before, after)
+
+
+def _both_read(before: Side, after: Side) -> bool:
+    """Whether record sets that are not copick's were read of both: of a plan they are not."""
+    return bool(before.others or after.others) and before.plan is None and after.plan is None
 
 
 def _class(changes: Changes, grouped: Collection[Group], found: Collection[Risk]) -> ChangeClass:

@@ -119,7 +119,9 @@ def _of_rows(changes: Changes) -> Iterator[Risk]:
     gone, renamed = frozenset(runs.removed["name"]), _renamed_runs(changes)
     with_runs: Counter[str] = Counter()
     for name, table in changes.tables.items():
-        if name != "runs":
+        if name not in RECORD_SETS:
+            yield from _of_other_records(table)
+        elif name != "runs":
             yield from _removed(table, changes, gone, with_runs)
             yield from _renamed(table, renamed)
             yield from _changed(table)
@@ -130,6 +132,14 @@ def _of_rows(changes: Changes) -> Iterator[Risk]:
     for old, new in renamed.items():
         yield _risk("renamed", f"runs:{old}", f"run {old} is called {new}", 1)
     yield from _changed(runs)
+
+
+def _of_other_records(table: TableChanges) -> Iterator[Risk]:
+    """Records of a record set that is not copick's."""
+    for kind, n, what in (("removed", len(table.removed), "gone"), ("changed", len(table.after), "other ones")):
+        if n:
+            are = f"{n:,} record is" if n == 1 else f"{n:,} records are"
+            yield _risk(kind, f"{allowing.OTHERS}:{table.record_set}", f"{are} {what} in {table.record_set}", n)
 
 
 def _renamed_runs(changes: Changes) -> dict[str, str]:
@@ -161,7 +171,7 @@ def _follow(spacings: pd.DataFrame, changes: Changes) -> Mask:
     others = [
         part[["run", "voxel_size"]]
         for name, table in changes.tables.items()
-        if name != "voxel_spacings" and "voxel_size" in RECORD_SETS[name].key
+        if name != "voxel_spacings" and "voxel_size" in table.key and name in RECORD_SETS
         for part in (table.removed, table.renamed_before)
     ]
     held = pd.concat(others).drop_duplicates()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.croissant.build_record import BuildRecord, Origin
 from croissant_recipes.croissant.drift import Existing
+from croissant_recipes.croissant.keyed_records import KeyedRecords
 from croissant_recipes.croissant.renames import Called, unknown
 from croissant_recipes.review.causes import Cause, CauseKind
 from croissant_recipes.review.making import Making
@@ -26,6 +27,7 @@ class Side:
         rows: Where its rows are from, likewise.
         record: What the build noted that wrote it.
         plan: The plan that would write it, where it is one.
+        others: Records of record sets that are not copick's, where they were read.
     """
 
     tables: Tables
@@ -34,6 +36,7 @@ class Side:
     rows: RowOrigins | None = None
     record: BuildRecord | None = None
     plan: Plan | None = None
+    others: Mapping[str, KeyedRecords] = field(default_factory=dict)
 
     @classmethod
     def of_existing(cls, existing: Existing) -> Side:

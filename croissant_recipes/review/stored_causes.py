@@ -17,6 +17,7 @@ from croissant_recipes.review.causes import Cause, CauseKind, Ids, Ledger
 from croissant_recipes.review.making import BASE, Comparison
 from croissant_recipes.review.row_origins import NOWHERE
 from croissant_recipes.review.side import Side
+from croissant_recipes.schema import RECORD_SETS
 from croissant_recipes.tables import Positions
 
 _OTHERS = Cause(CauseKind.OTHERS, "others changed it since it was built")
@@ -79,6 +80,11 @@ class StoredCauses:
         count = len(old) if old is not None else len(new) if new is not None else 0
         found = np.full(count, self.ledger.number(self._untold), dtype=np.int32)
         if self.comparison is None or not count:
+            return found
+        if record_set not in RECORD_SETS:
+            found[:] = self.ledger.number(
+                Cause(CauseKind.UNKNOWN, "nothing says where records of other makers are from")
+            )
             return found
         theirs = np.zeros(count, dtype=np.bool_)
         for side, positions in ((self.before, old), (self.after, new)):
