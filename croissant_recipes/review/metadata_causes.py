@@ -182,7 +182,10 @@ class MetadataCauses:
             if not comparison.same_recipe:
                 span = Span(self.plan.checked.document.file, 1, 1)
                 return Cause(CauseKind.RECIPE, "the recipe is another one").at(span)
-            return self._by_sources(comparison, ()) if comparison.same_tool else self._tool(comparison)
+            if not comparison.same_tool:
+                return self._tool(comparison)
+            # What made the base stands there, too.
+            return self._of_base(comparison) if self.plan.resolution.base else self._by_sources(comparison, ())
         for path in self._said_at(key):
             if comparison.differing(*path) is not None:
                 what = f"`{path[-1]}` is another one"
