@@ -89,13 +89,12 @@ class Code(Enum):
     ARTIFACT_TYPE = ("CR218", "artifact type does not fit")
     SPLIT_REPLACED = ("CR219", "split of the file replaced by assign")
     SPLIT_LIKE_ANOTHER = ("CR220", "split name nearly that of another")
+    HELD_TYPE = ("CR221", "runs chosen by what the layer does not take")
     RENAME_PATTERN = ("CR223", "rename pattern not usable")
     OUTPUTS = ("CR225", "outputs do not fit each other")
     HIDING = ("CR226", "what an output hides cannot be hidden so")
     DATASET_FROM = ("CR227", "dataset metadata that no source fills")
     SPLIT_SOURCE = ("CR228", "split of a source that brings no runs")
-
-    HELD_TYPE = ("CR221", "runs chosen by what the layer does not take")
 
     # 3xx: sources
     UNREACHABLE = ("CR301", "source cannot be read", ExitCode.UNREACHABLE)
@@ -122,12 +121,13 @@ class Code(Enum):
     SHADOWED = ("CR410", "rows replaced by a later layer")
     OBJECT_MISSING = ("CR411", "object is not a pickable object")
     PATTERN_TIME = ("CR412", "pattern takes too long")
+    NO_RUN_HOLDS = ("CR413", "no run holds what is asked for")
+    LABELS_MOVE = ("CR414", "labels of objects would move", ExitCode.BLOCKED)
+    LABELS_NOT_DENSE = ("CR415", "labels not dense")
     SPLIT_EMPTY = ("CR416", "draw that cannot give every split its share")
     SPLIT_MOVES = ("CR417", "runs move to another split")
     GIVEN_AWAY = ("CR418", "what an output hides shows", ExitCode.BLOCKED)
     MASKED_NAMES = ("CR419", "masked names cannot be kept", ExitCode.BLOCKED)
-    LABELS_MOVE = ("CR414", "labels of objects would move", ExitCode.BLOCKED)
-    LABELS_NOT_DENSE = ("CR415", "labels not dense")
     POINTS = ("CR420", "points not as expected", ExitCode.BLOCKED)
     ARRAYS = ("CR421", "arrays not as expected", ExitCode.BLOCKED)
     DATA_UNREAD = ("CR422", "data of an expectation cannot be read", ExitCode.BLOCKED)
@@ -137,8 +137,6 @@ class Code(Enum):
     SAVED_PLAN = ("CR427", "no saved plan")
     REVISION = ("CR437", "git revision that cannot be used")
     BEFORE_UNPLANNED = ("CR438", "recipe that could not be planned as it was")
-
-    NO_RUN_HOLDS = ("CR413", "no run holds what is asked for")
 
     # 5xx: the output
     FOREIGN = ("CR501", "Croissant that this recipe did not build", ExitCode.BLOCKED)

@@ -158,6 +158,17 @@ def test_what_a_recipe_says_otherwise_all_the_same_is_left(lab: Lab) -> None:
     assert lab.recipe.read_text() == before
 
 
+def test_what_others_wrote_controls_no_terminal(lab: Lab) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["ours:note\x9b2J"] = document["description"] = "\u202eover"
+
+    lab.edit_manifest(change)
+    for more in ((), ("--format", "json")):
+        told = run("adopt", "--dry-run", *more, str(lab.recipe)).stdout
+        assert "ours:note" in told
+        assert all(c.isprintable() for c in told.replace("\n", ""))
+
+
 def test_a_run_moves_from_split_to_split(lab: Lab) -> None:
     lab.write("recipe.yaml", LAYERS, more="splits: {assign: {train: [TS_1, TS_2], val: TS_3}}\n")
     assert lab.build().written

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 
 from croissant_recipes.api import Adopted
+from croissant_recipes.shown import printable, printable_json
 
 FORMAT = 1
 """Version of the document; any change but an addition raises it (docs/compatibility.md)."""
 
 
 def as_text(result: Adopted) -> str:
-    return "\n".join(_lines(result))
+    return "\n".join(map(printable, _lines(result)))
 
 
 def _lines(result: Adopted) -> Iterator[str]:
@@ -44,4 +45,4 @@ def as_json(result: Adopted) -> str:
         "left": list(result.left),
         "diagnostics": [d.to_json() for d in result.diagnostics],
     }
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    return printable_json(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
