@@ -125,6 +125,9 @@ def test_a_deposition_is_named(tmp_path: Path) -> None:
     by = {c.depositions: (c.what, int((ids == n).sum())) for n, c in enumerate(causes.all)}
     assert by[7,] == ("new in source 'lab', deposition 7", 1)
     assert by[10358,] == ("new in source 'lab', deposition 10358", 3)
+    many = [str(n) for n in range(1, 13)]
+    (found,) = told(built(planned(tmp_path, body, {"lab": of()})), planned(tmp_path, body, {"lab": of(*many)}))[1:]
+    assert (found.what, found.rows) == ("new in source 'lab', 12 depositions", 12)
 
 
 # What leaves a row out

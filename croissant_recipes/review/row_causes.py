@@ -32,6 +32,9 @@ NAMING = ("rename", "session_id", "user_id", "run_name")
 _OUTPUT_PLACE = ("base_url", "project_root")
 
 _DEPOSITION = "portal_deposition_id"
+_APART = 8
+"""Rows of more depositions have one cause, which names all of them."""
+
 _TEMPLATES = {"sessions": "session_id", "users": "user_id"}
 _UNSET = -1
 
@@ -733,6 +736,11 @@ class RowCauses:
         if _DEPOSITION not in stock or not len(rows) or (rows["row"] < 0).any():
             return self.ledger.number(self._cause_of_move(layer, name, what))
         codes, depositions = pd.factorize(stock[_DEPOSITION].take(rows["row"].to_numpy()).fillna(""))
+        if len(depositions) > _APART:
+            cause, ids = self._cause_of_move(layer, name, what), sorted(int(d) for d in depositions if d)
+            if cause.kind is CauseKind.SOURCE:
+                cause = replace(cause, what=f"{cause.what}, {len(ids):,} depositions", depositions=tuple(ids))
+            return self.ledger.number(cause)
         numbers = []
         for deposition in depositions:
             cause = self._cause_of_move(layer, name, what, deposition)
