@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +88,11 @@ def _as_it_was(recipe: CheckedRecipe, files: FilesAt, params: Mapping[str, str])
     path = recipe.path if files.has(recipe.path) else _earlier_name(recipe, files)
     if path is None:
         return AsItWas(files, None, None)
-    shown = os.path.relpath(os.path.realpath(path), files.repository.root)
-    checked, found = at(path, files, params)
-    return AsItWas(files, Path(shown).as_posix(), checked, tuple(errors(found)))
+    name = files.name(path)
+    assert name is not None, "it is one of those that there were"
+    read, path = (files, path) if path == recipe.path else files.beside(recipe.path, name)
+    checked, found = at(path, read, params)
+    return AsItWas(files, name, checked, tuple(errors(found)))
 
 
 def at(

@@ -295,11 +295,14 @@ def _pair(
         if name is None:
             versions.append(None)
             continue
-        noting = _Noting(files)
         path = Path(os.path.relpath(files.path(name)))
+        read = files
+        if new is not None and name != new:
+            read, path = files.beside(Path(os.path.relpath(after.path(new))), name)
+        noting = _Noting(read)
         recipe, found = at(path, noting, params)
         versions.append(_Version(name, recipe, found=found))
-        asked |= {files.name(each) for each in (*noting.asked, *(_configs(recipe) if recipe else ()))}
+        asked |= {read.name(each) for each in (*noting.asked, *(_configs(recipe) if recipe else ()))}
     if old == new and not asked & changed:
         return None
     shown = Path(os.path.relpath(after.path(new or old or ""))).as_posix()

@@ -9,7 +9,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -118,11 +118,14 @@ class FilesAt:
         repository: The repository.
         revision: As somebody named it.
         commit: Its id.
+        moved: A folder of today and what it was then, below the repository's root, of what is looked for elsewhere than
+            it was.
     """
 
     repository: Repository
     revision: str
     commit: str
+    moved: tuple[str, str] | None = None
     _read: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -198,6 +201,20 @@ class FilesAt:
         """The paths below the repository's root of what another revision has not, or has otherwise."""
         return frozenset(name for name, _ in {*self.entries.items()} ^ {*other.entries.items()})
 
+    def beside(self, path: Path, name: str) -> tuple[FilesAt, Path]:
+        """Files, and a path, by which a file that was moved with its folder is read beside what is today's of it: data
+        moves with a folder, and lies where that is now.
+
+        Args:
+            path: Of today.
+            name: What it was below the repository's root.
+        """
+        folder, then = path.parent, self.path(name)
+        now = Path(os.path.relpath(os.path.realpath(folder), self.repository.root)).as_posix()
+        if then.parent.exists():
+            return self, Path(os.path.relpath(then))
+        return replace(self, moved=(now, os.path.dirname(name))), folder / then.name
+
     def path(self, name: str) -> Path:
         """Where a file of the repository lies, or would lie, today."""
         return self.repository.root / name
@@ -211,6 +228,10 @@ class FilesAt:
             name = Path(place).relative_to(self.repository.root).as_posix()
         except ValueError:
             return None
+        if self.moved is not None and Path(name).is_relative_to(self.moved[0]):
+            then = (Path(self.moved[1]) / Path(name).relative_to(self.moved[0])).as_posix()
+            if then in self.entries:
+                return then
         return name if name in self.entries or name in self.repository.tracked else None
 
     def _content(self, name: str, entry: Entry, limit: int) -> bytes:

@@ -311,6 +311,25 @@ def test_new_removed_and_renamed_recipes(lab: Repo) -> None:
     assert (back.path, told(back)) == ("sample.yaml", {})
 
 
+def test_a_recipe_that_moved_with_its_folder_and_data(lab: Repo) -> None:
+    Path("old").mkdir()
+    for name in ("sample.yaml", "sample"):
+        Path(name).rename(Path("old", name))
+    Path(".gitignore").write_text("ExperimentRuns\nObjects\nCroissant\n")
+    lab.commit("Into a folder")
+    Path("old").rename("new")
+    write_recipe(lab.folder / "new", FEWER)
+    place = f"new/sample.yaml:{line_of('new/sample.yaml', 'picks:')}"
+    (planned,) = api.plan("new/sample.yaml", against="HEAD")
+    assert planned.against is not None
+    assert planned.against.path == "old/sample.yaml"
+    (group,) = planned.against.review.groups
+    assert (len(group), group.kind, group.cause.place) == (5, "removed", place)
+    lab.commit("Another name for it")
+    compared = diff("HEAD~1..HEAD")
+    assert told(compared) == {("picks", "removed", "recipe", place): 5}
+
+
 def test_a_recipe_that_was_broken_then(lab: Repo) -> None:
     text = Path("sample.yaml").read_text()
     Path("sample.yaml").write_text("recipe: 1\nname: sample\n")
