@@ -533,8 +533,10 @@ def _run(
         by_path = {recipe.path: was for (recipe, _), was in zip(loaded, earlier, strict=True)}
         previews = _against(previews, outcomes, by_path, others, options)
     previews = _with_unused_words(previews, options)
-    if kept is not None and all(p.ok for p in previews):
-        moved = saved_plans.stale(kept, os.fspath(saved or ""), _made(previews), options)
+    made = [(p.plan, p.prepared, p.output) for p in previews if p.plan and p.prepared and p.output]
+    if kept is not None and len(made) == len(previews):
+        # What stands against a build now may well be what moved.
+        moved = saved_plans.stale(kept, os.fspath(saved or ""), made, options, fine=all(p.ok for p in previews))
         if moved is not None:
             first, *rest = previews
             previews = [replace(first, diagnostics=in_order([*first.diagnostics, moved])), *rest]
@@ -730,6 +732,13 @@ def schema_text(*, fragment: bool = False) -> str:
     """The JSON Schema of the recipe format, or that of fragments, as text."""
     document = recipe.fragment_json_schema() if fragment else recipe.json_schema()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def saved_plan_schema_text() -> str:
+    """The JSON Schema of saved plans, as text."""
+    from croissant_recipes import saved_plans
+
+    return json.dumps(saved_plans.json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def starter_recipe(

@@ -107,15 +107,19 @@ def commit(
     there, aside = stores.read_existing(output), stores.set_aside(output)
     if (there, aside) != (prepared.there, prepared.aside):
         if exactly:
-            message = f"the plan fits no more: the destination moved: {output.place} changed while it was worked on"
-            moved = Diagnostic(Code.STALE_PLAN, message, hint="plan again, and look at it")
-            return replace(prepared, diagnostics=in_order([*prepared.diagnostics, moved]))
+            return _overtaken(prepared, output)
         prepared = _prepare(plan, found, output, options, there, aside)
-    return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output)
+    return prepared if any(errors(prepared.diagnostics)) else _write(prepared, output, exactly=exactly)
 
 
-def _write(prepared: Prepared, output: Output) -> Prepared:
-    """Writes, with what others saved after the reading of what was there."""
+def _overtaken(prepared: Prepared, output: Output) -> Prepared:
+    message = f"the plan fits no more: the destination moved: {output.place} changed while it was worked on"
+    moved = Diagnostic(Code.STALE_PLAN, message, hint="plan again, and look at it")
+    return replace(prepared, diagnostics=in_order([*prepared.diagnostics, moved]))
+
+
+def _write(prepared: Prepared, output: Output, *, exactly: bool) -> Prepared:
+    """Writes, with what others saved after the reading of what was there; or, ``exactly``, nothing where they did."""
     read, told, waits = prepared.there, list[str](), True
     end = time.monotonic() + _PATIENCE
     while True:
@@ -124,6 +128,8 @@ def _write(prepared: Prepared, output: Output) -> Prepared:
         if in_place and not saved:
             kept = [drift_notes.put_back(told, output.place)] if told else []
             return replace(prepared, diagnostics=in_order([*prepared.diagnostics, *kept]))
+        if exactly and not in_place:
+            return _overtaken(prepared, output)
         there = {**read, **prepared.files} if in_place else stores.read_existing(output)
         if not in_place:
             ours = {*prepared.files, *prepared.stale} & there.keys()

@@ -409,11 +409,14 @@ def labels(**flags: Any) -> None:
 
 @main.command(epilog=_examples("schema > recipe.schema.json", "schema --fragment > fragment.schema.json"))
 @click.option("--fragment", is_flag=True, help="That of fragments, which recipes include.")
-def schema(fragment: bool) -> None:
+@click.option("--saved-plan", "of_saved", is_flag=True, help="That of what `plan --save` writes.")
+def schema(fragment: bool, of_saved: bool) -> None:
     """Print the JSON Schema of the recipe format, for editors."""
     from croissant_recipes import api
 
-    click.echo(api.schema_text(fragment=fragment), nl=False)
+    if fragment and of_saved:
+        raise click.UsageError("--fragment and --saved-plan exclude each other")
+    click.echo(api.saved_plan_schema_text() if of_saved else api.schema_text(fragment=fragment), nl=False)
 
 
 @main.command(
@@ -609,7 +612,7 @@ def _refuse_saved_plan(path: str) -> None:
     from croissant_recipes import saved_plans
     from croissant_recipes.stores import single_files
 
-    _writing(lambda: single_files.refuse_file(path, saved_plans.is_such, "saved plan"))
+    _writing(lambda: single_files.refuse_file(path, saved_plans.is_such, "saved plan", limit=saved_plans.LIMIT))
 
 
 def _refuse_targets(path: str, overlay: str | None) -> None:

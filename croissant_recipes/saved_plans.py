@@ -1,4 +1,9 @@
-"""Plans as files: what a build would write, and what that was made of, so that exactly that is built or nothing."""
+"""Plans as files: what a build would write, and what that was made of, so that exactly that is built or nothing.
+
+Of a recipe that hides something, such a file must not say what is hidden, nor let guesses at it be tried. It has the
+files of those results only that hide something themselves, which are what will be published; and all digests that the
+hidden takes part in are keyed by one that is slow to compute, of the whole recipe with its ``mask_key``.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +34,12 @@ KIND = "saved plan"
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
 _DIGEST = "^[0-9a-f]{64}$"
 _SHOWN = 5
+_BEGINNING = 2**16
+_ROUNDS = 300_000
+"""Of the slow digest: about a tenth of a second for each guess at a recipe."""
+
+LIMIT = intake.TABLE_BYTES
+"""How many bytes a saved plan can have: it holds a Croissant."""
 
 Digest = Annotated[str, Field(pattern=_DIGEST)]
 
@@ -70,8 +82,8 @@ class SavedResult(BaseModel):
         output: What ``outputs`` calls it, ``None`` for the one ``output``.
         place: Where it is built: relative to the recipe's folder, or a URL without credentials.
         there: The sha256 of every file that was there.
-        files: What is written.
-        sha256: That of every one of ``files``.
+        files: What is written; nothing where others are not to see it.
+        sha256: That of every file that is written.
         removed: Files of an earlier build that are removed.
     """
 
@@ -102,6 +114,7 @@ class SavedPlan(BaseModel):
         file_sha256, base_url: The options of these names.
         allow: The words that the plan was allowed.
         results: Its results, in the recipe's order.
+        sha256: Of all else, without the content of files.
     """
 
     model_config = _MODEL
@@ -117,10 +130,17 @@ class SavedPlan(BaseModel):
     base_url: str | None
     allow: list[str]
     results: list[SavedResult]
+    sha256: str = ""
+
+    @property
+    def own_sha256(self) -> str:
+        """What ``sha256`` is to be."""
+        document = self.model_dump(mode="json", exclude={"sha256": True, "results": {"__all__": {"files"}}})
+        return _sha256(json.dumps(document, sort_keys=True, ensure_ascii=False).encode())
 
     def as_bytes(self) -> bytes:
         """The file: the same for the same plan, whenever and wherever it is saved."""
-        document = self.model_dump(mode="json", exclude_none=False)
+        document = self.model_dump(mode="json", exclude_none=False) | {"sha256": self.own_sha256}
         for result in document["results"]:
             result["files"] = {n: {k: v for k, v in f.items() if v is not None} for n, f in result["files"].items()}
         return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
@@ -129,33 +149,69 @@ class SavedPlan(BaseModel):
 Made = tuple[Plan, Prepared, Output]
 
 
+@dataclass(frozen=True)
+class _Seal:
+    """Digests as they may be shown: as they are where ``key`` is empty, as nothing is hidden.
+
+    Attributes:
+        recipe: That of the recipe.
+        key: What others are keyed by.
+    """
+
+    recipe: str
+    key: bytes
+
+    @classmethod
+    def of(cls, checked: CheckedRecipe) -> _Seal:
+        if not any(spec.hides for spec in checked.outputs):
+            return cls(normal_form.digest(checked), b"")
+        text = json.dumps(normal_form.normal_form(checked), sort_keys=True, ensure_ascii=False)
+        slow = hashlib.pbkdf2_hmac("sha256", text.encode(), b"croissant-recipes", _ROUNDS, dklen=64)
+        return cls(slow[:32].hex(), slow[32:])
+
+    def __call__(self, text: str) -> str:
+        return hashlib.blake2b(text.encode(), key=self.key, digest_size=32).hexdigest() if self.key else text
+
+
 def of(made: Sequence[Made], options: Options) -> SavedPlan:
     """The plan of a recipe to keep, of all its results."""
     plan, _, output = made[0]
+    seal = _Seal.of(plan.checked)
+    base = origin_of(plan, output).base
     return SavedPlan(
         format=FORMAT,
         kind=KIND,
         version=__version__,
         recipe=plan.checked.recipe.name,
-        recipe_digest=normal_form.digest(plan.checked),
-        sources=dict(plan.identities),
-        base=origin_of(plan, output).base,
+        recipe_digest=seal.recipe,
+        sources={name: seal(identity) for name, identity in plan.identities.items()},
+        base=None if base is None else seal(base),
         file_sha256=options.file_sha256,
         base_url=without_credentials(options.base_url) if options.base_url else None,
-        allow=sorted(options.allow),
-        results=[_result(*each) for each in made],
+        # Words name runs and objects.
+        allow=[] if seal.key else sorted(options.allow),
+        results=[_result(*each, seal) for each in made],
     )
 
 
-def _result(plan: Plan, prepared: Prepared, output: Output) -> SavedResult:
+def _result(plan: Plan, prepared: Prepared, output: Output, seal: _Seal) -> SavedResult:
+    there, written = _digests({**prepared.there, **_aside(prepared)}), _digests(prepared.files)
+    shown = not seal.key or plan.target.spec.hides
+    if not shown:
+        there, written = ({name: seal(digest) for name, digest in each.items()} for each in (there, written))
     return SavedResult(
         output=plan.target.spec.name,
         place=_place(plan.checked, output),
-        there=_digests(prepared.there),
-        files={name: SavedFile.of(data) for name, data in sorted(prepared.files.items())},
-        sha256=_digests(prepared.files),
+        there=there,
+        files={name: SavedFile.of(data) for name, data in sorted(prepared.files.items())} if shown else {},
+        sha256=written,
         removed=sorted(prepared.stale),
     )
+
+
+def _aside(prepared: Prepared) -> dict[str, bytes]:
+    """What a killed build left of what others saved, by names that no file beside it has."""
+    return {f"{name}.aside": data for name, data in prepared.aside.items()}
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -177,10 +233,10 @@ def load(path: str) -> SavedPlan:
     """
     hint = "save it anew: `croissant-recipe plan --save FILE RECIPE`"
     try:
-        document = intake.parse_json(intake.read_file(path, intake.TABLE_BYTES))
+        document = intake.parse_json(intake.read_file(path, LIMIT))
         plan = SavedPlan.model_validate(document)
         changed = [n for r in plan.results for n, f in r.contents.items() if r.sha256.get(n) != _sha256(f)]
-        missing = [n for r in plan.results for n in r.sha256 if n not in r.files]
+        missing = [n for r in plan.results for n in r.sha256 if r.files and n not in r.files]
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or error}"
         raise DiagnosticError(Diagnostic(Code.SAVED_PLAN, message, hint="give the path of a saved plan")) from None
@@ -195,26 +251,39 @@ def load(path: str) -> SavedPlan:
     if changed or missing:
         message = f"{path} was edited: {listing(sorted({*changed, *missing}))} is not what was planned"
         raise DiagnosticError(Diagnostic(Code.SAVED_PLAN, message, hint=hint))
+    if plan.sha256 != plan.own_sha256:
+        message = f"{path} was edited: what it says does not have its `sha256`"
+        raise DiagnosticError(Diagnostic(Code.SAVED_PLAN, message, hint=hint))
     return plan
 
 
 def is_such(data: bytes) -> bool:
-    """Whether a file is a saved plan, which another may replace."""
-    try:
-        document = intake.parse_json(data)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and document.get("kind") == KIND
+    """Whether a file is a saved plan, whole or cut off, which another may replace."""
+    return data.startswith(b"{") and f'"kind": "{KIND}"'.encode() in data[:_BEGINNING]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SavedPlan.model_json_schema()}
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def stale(saved: SavedPlan, path: str, made: Sequence[Made], options: Options) -> Diagnostic | None:
-    """What moved since a plan was saved, ``None`` where nothing did and the same would be written."""
+def stale(saved: SavedPlan, path: str, made: Sequence[Made], options: Options, *, fine: bool) -> Diagnostic | None:
+    """What moved since a plan was saved, ``None`` where nothing did and the same would be written.
+
+    Args:
+        saved: The plan.
+        path: Its file.
+        made: What the recipe makes now.
+        options: Of that.
+        fine: Whether it could be written. Else what would be is another matter.
+    """
     now = of(made, options)
-    moved = list(_moved(saved, now)) or list(_written_otherwise(saved, now))
+    sealed = any(plan.target.spec.hides for plan, _, _ in made)
+    moved = list(_moved(saved, now, sealed=sealed)) or (list(_written_otherwise(saved, now)) if fine else [])
     if not moved:
         return None
     notes = [note for _, note in moved]
@@ -226,7 +295,7 @@ def stale(saved: SavedPlan, path: str, made: Sequence[Made], options: Options) -
     )
 
 
-def _moved(saved: SavedPlan, now: SavedPlan) -> Iterator[tuple[str, str]]:
+def _moved(saved: SavedPlan, now: SavedPlan, *, sealed: bool) -> Iterator[tuple[str, str]]:
     """What moved, in a word and in a line."""
     if saved.version != now.version:
         yield "the tool", f"the tool: it was croissant-recipes {saved.version}, and is {now.version}"
@@ -250,6 +319,9 @@ def _moved(saved: SavedPlan, now: SavedPlan) -> Iterator[tuple[str, str]]:
                 yield f"source {name!r}", f"source {name!r}: it resolves to something else"
         if saved.base != now.base:
             yield "the base", "the base: it resolves to something else"
+    if sealed and of_recipe[0] != of_recipe[1]:
+        # By another recipe, all that it seals is another one.
+        return
     before, after = ({r.output: r for r in plan.results} for plan in (saved, now))
     if before.keys() != after.keys():
         yield "the recipe", "the recipe: it has other outputs"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
+from croissants import write_croissant
 from samples import copy_sample, snapshot, write_recipe
 
-from croissant_recipes import Options, api, saved_plans, stores
+from croissant_recipes import Options, api, load_recipe, saved_plans, stores
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import manifest
+from croissant_recipes.language import normal_form
+from tests.test_outputs import GIVING_AWAY, HIDES, SPLITS, rows, written
 
 ALL = "  - export: lab\n    picks: '*'\n"
+FEWER = ALL.replace("'*'", "'ribosome:curator/*'")
 PICKS = Path("sample/ExperimentRuns/TS_003/Picks")
 CROISSANT = Path("sample/Croissant")
 
@@ -116,6 +122,36 @@ def test_a_destination_that_moves_while_it_is_worked_on(lab: Path, monkeypatch: 
     assert not (CROISSANT / "metadata.json").exists()
 
 
+def test_a_destination_that_moves_at_the_last_moment(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("build", "-q")
+    write_recipe(lab, FEWER)
+    save()
+    real, runs = stores.commit, CROISSANT / "runs.csv"
+    more = runs.read_bytes() + b"TS_new,,,\r\n"
+
+    def disturbed(*of: Any, **named: Any) -> bool:
+        runs.write_bytes(more)
+        return real(*of, **named)
+
+    monkeypatch.setattr(stores, "commit", disturbed)
+    picks = (CROISSANT / "picks.csv").read_bytes()
+    assert "changed while it was worked on" in run("build", "-q", "--plan", "plan.json", code=ExitCode.STALE)
+    assert (runs.read_bytes(), (CROISSANT / "picks.csv").read_bytes()) == (more, picks)
+
+
+def test_what_others_changed_is_a_destination_that_moved(lab: Path) -> None:
+    run("build", "-q")
+    write_recipe(lab, FEWER)
+    save()
+    path = CROISSANT / "picks.csv"
+    path.write_bytes(path.read_bytes().replace(b"ribosome", b"Ribosome", 1))
+    before = snapshot(lab)
+    told = run("build", "--plan", "plan.json", code=ExitCode.STALE)
+    assert "the destination moved\n  the destination: 'picks.csv' changed in sample" in told
+    assert "CR502" in told
+    assert snapshot(lab) == before
+
+
 def test_another_version_of_the_tool(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save()
     monkeypatch.setattr(saved_plans, "__version__", "99.0.0")
@@ -171,21 +207,63 @@ def test_files_that_are_no_saved_plan(lab: Path, content: bytes, says: str) -> N
 
 def test_a_plan_that_was_edited(lab: Path) -> None:
     document = save()
+    saved = Path("plan.json").read_bytes()
     (result,) = document["results"]
     edits: list[Callable[[], object]] = [
         lambda: result["files"]["runs.csv"].update(text="name\n"),
         lambda: result["files"].pop("runs.csv"),
         lambda: result["files"].update({"../runs.csv": {"text": ""}}),
         lambda: result["files"]["croissant-recipe.parquet"].update(base64="!"),
+        lambda: result["there"].update({"runs.csv": "0" * 64}),
+        lambda: document.update(allow=["labels"]),
+        lambda: document.pop("sha256"),
     ]
     for edit in edits:
-        save()
-        document = json.loads(Path("plan.json").read_bytes())
+        document = json.loads(saved)
         (result,) = document["results"]
         edit()
         Path("plan.json").write_text(json.dumps(document))
         assert "CR427" in run("build", "-q", "--plan", "plan.json", code=ExitCode.INVALID)
     assert "cannot be read" in run("build", "-q", "--plan", "nowhere.json", code=ExitCode.INVALID)
+
+
+def test_a_plan_that_was_cut_off_can_be_saved_again(lab: Path) -> None:
+    save()
+    data = Path("plan.json").read_bytes()
+    Path("plan.json").write_bytes(data[: len(data) // 2])
+    assert "it is not JSON" in run("build", "-q", "--plan", "plan.json", code=ExitCode.INVALID)
+    save()
+    assert Path("plan.json").read_bytes() == data
+
+
+def test_the_schema_takes_it_and_nothing_spoilt(lab: Path) -> None:
+    schema = json.loads(CliRunner().invoke(main, ["schema", "--saved-plan"]).stdout)
+    valid, document = jsonschema.Draft202012Validator(schema), save()
+    assert valid.is_valid(document)
+    assert not valid.is_valid({**document, "more": 1})
+    assert not valid.is_valid({**document, "recipe_digest": "7"})
+
+
+def test_what_a_result_hides_is_not_in_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_croissant(tmp_path / "lab", rows(SPLITS))
+    hides = {**HIDES, "withhold": {"test": ["picks", "segmentations", "meshes"]}, "mask_key": "${key}"}
+    recipe = written(tmp_path, hides, "sample", params={"key": "none"})
+    kept = ("--set", "key=open-sesame", "--allow", "split:SECRET_a")
+    document = save(*kept)
+    text = Path("plan.json").read_text(encoding="utf-8")
+    assert [secret for secret in (*GIVING_AWAY, "sesame") if secret in text] == []
+    assert {r["output"]: bool(r["files"]) for r in document["results"]} == {"public": True, "private": False}
+    run("build", "-q", "--plan", "plan.json", *kept)
+    private = [p.read_bytes() for p in Path("private/Croissant").iterdir() if p.name != "croissant-recipe.parquet"]
+    told = {hashlib.sha256(data).hexdigest() for data in private if data.count(b"\n") > 1}
+    # Tables that hide nothing are the same in both.
+    public = {hashlib.sha256(p.read_bytes()).hexdigest() for p in Path("public/Croissant").iterdir()}
+    assert [digest for digest in told - public if digest in text] == []
+    assert normal_form.digest(load_recipe(recipe, {"key": "open-sesame"})) not in text
+    run("build", "-q", "--plan", "plan.json", *kept)
+    told_of = run("build", "-q", "--plan", "plan.json", "--set", "key=guess", code=ExitCode.STALE)
+    assert "plan.json fits no more: the recipe moved\n" in told_of
 
 
 def test_flags_that_do_not_go_together(lab: Path) -> None:

@@ -15,13 +15,16 @@ from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 _HINT = "give the path of a file in a folder that can be written to"
 
 
-def refuse_file(path: str, is_ours: Callable[[bytes], bool] | None = None, what: str = "") -> None:
+def refuse_file(
+    path: str, is_ours: Callable[[bytes], bool] | None = None, what: str = "", *, limit: int = intake.DOCUMENT_BYTES
+) -> None:
     """Find out that a file cannot be written before there is anything to write.
 
     Args:
         path: Of the file.
         is_ours: Whether a file that is there, given its content, may be replaced; without it any may.
         what: What such a file is, for messages.
+        limit: How many bytes such a file can have.
 
     Raises:
         DiagnosticError: ``NOT_WRITABLE``.
@@ -30,7 +33,7 @@ def refuse_file(path: str, is_ours: Callable[[bytes], bool] | None = None, what:
         _refuse_folder(os.path.dirname(os.path.realpath(path)))
         if not os.path.lexists(path):
             return
-        there = intake.read_file(path, intake.DOCUMENT_BYTES)
+        there = intake.read_file(path, limit)
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from None
     if is_ours is not None and not is_ours(there):
