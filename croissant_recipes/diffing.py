@@ -136,7 +136,13 @@ def of_two(
     if problems:
         return [], in_order(problems)
     old, new = versions
-    return _compared([_Pair(after, old, new, (before, after))], options, workers, progress), ()
+    names = _shown(before), _shown(after)
+    return _compared([_Pair(names[1], old, new, names)], options, workers, progress), ()
+
+
+def _shown(named: str) -> str:
+    """What somebody named, without the credentials that a URL may have."""
+    return str(Location.parse(named)) if is_url(named) else named
 
 
 def _named(named: str, params: Mapping[str, str], workers: Workers) -> _Version:

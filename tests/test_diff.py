@@ -8,12 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from click.testing import CliRunner
 from repositories import Repo
 from samples import DATASET, built, copy_sample, write_recipe
 
-from croissant_recipes import Options, api, planning
+from croissant_recipes import Options, api, diffing, planning
 from croissant_recipes.cli import main
 from croissant_recipes.codes import Code, ExitCode
 from croissant_recipes.croissant import manifest
@@ -178,6 +179,24 @@ def test_records_that_cannot_be_compared_are_told(tmp_path: Path, monkeypatch: p
     Path("after/notes.csv").unlink()
     (compared,) = api.diff(before, after).compared
     assert "there is no such file" in compared.diagnostics[0].message
+
+
+def test_no_credential_of_a_url_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    other("before", "id,text\n2,a\n")
+    after = other("after", "id,text\n2,b\n")
+    copied = fsspec.filesystem("memory")
+    for name in ("metadata.json", "notes.csv"):
+        copied.pipe(f"/diff-test/{name}", Path(after, name).read_bytes())
+    url = "memory://someone:hunter2@host/diff-test/metadata.json"
+    compared = api.diff("before", "memory:///diff-test/metadata.json").compared[0]
+    assert compared.after == "memory:///diff-test/metadata.json"
+    for form in ("text", "json"):
+        shown = CliRunner().invoke(main, ["diff", "--format", form, "before", url])
+        assert "hunter2" not in shown.output
+    (compared,) = [api.diff("before", "memory:///diff-test").compared[0]]
+    assert told(compared) == {("notes", "changed", "unknown", None): 1}
+    assert "hunter2" not in diffing._shown("s3://someone:hunter2@bucket/x/metadata.json")
 
 
 # Saved plans
