@@ -440,4 +440,4 @@ class Mangling:
 
     def __call__(self, number: int, query: str) -> Fault | None:
         rng = random.Random(f"{self.seed} {query}")
-        return Mangle(partial(of_json, rng)) if rng.random() < 0.25 else None
+        return Mangle(partial(of_json, rng)) if rng.random() < 0.08 else None

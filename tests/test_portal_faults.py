@@ -158,6 +158,20 @@ def test_an_answer_of_another_form(tmp_path: Path, body: bytes, problem: str) ->
     with serve(TABLES, faults=on("annotationFiles(", Mangle(lambda _: body))) as server:
         (error,) = fails(recipe(tmp_path, server))
     assert f"the answer is not of the form that was asked for: {problem}" in error.message
+    assert error.hint is not None
+    assert error.hint.startswith("is it a CryoET Data Portal? If so, it has changed")
+
+
+@pytest.mark.parametrize("place", ["file:///etc", "https://example.org", "/etc", "S3://cryoet-data-portal-public"])
+def test_a_place_that_is_none_of_the_portal(tmp_path: Path, place: str) -> None:
+    """It would be the URL of a row, and readers would open what it names."""
+
+    def elsewhere(body: bytes) -> bytes:
+        return body.replace(b"s3://cryoet-data-portal-public", place.encode())
+
+    with serve(TABLES, faults=on("annotationFiles(", Mangle(elsewhere))) as server:
+        (error,) = fails(recipe(tmp_path, server))
+    assert "rows.0.s3Path is no place on S3" in error.message
 
 
 def test_every_third_request_a_502(expected: Files, tmp_path: Path) -> None:

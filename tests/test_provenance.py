@@ -284,6 +284,19 @@ def test_the_portal_fills_what_a_recipe_leaves_open(server: Server, tmp_path: Pa
     assert "prov:wasDerivedFrom" in manifest
 
 
+def test_what_controls_a_terminal_does_not_come_along(tmp_path: Path) -> None:
+    """Whoever prints a manifest does not expect it there."""
+    tables = copy.deepcopy(TABLES)
+    tables["Dataset"][0].update(title="A\x1b[2J title\u202e", description="One\x07\nand two")
+    for author in tables["DatasetAuthor"]:
+        author["name"] += "\x00"
+    with serve(tables) as server:
+        manifest = build(write(tmp_path, server.url, TOMOGRAMS, dataset={"from": "portal", "version": "1.0.0"}))
+    assert manifest["name"] == "A [2J title "
+    assert manifest["description"] == "One \nand two"
+    assert all(creator["name"].isprintable() for creator in manifest["creator"])
+
+
 def test_what_the_recipe_says_wins(server: Server, tmp_path: Path) -> None:
     dataset = {
         "from": "portal",

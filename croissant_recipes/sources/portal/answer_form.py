@@ -21,6 +21,9 @@ from graphql import (
 Check = Callable[[Any], str | None]
 """Says what of a value is not as it should be, and where: ``rows.3.id is no Int``; ``None`` where all is."""
 
+_PLACES = frozenset({"s3Path", "s3OmezarrDir"})
+"""Fields that say where data lies, which becomes the URL of a row."""
+
 _SCALARS: Mapping[str, tuple[type, ...]] = {"Int": (int,), "Float": (int, float), "Boolean": (bool,), "ID": (int, str)}
 
 
@@ -53,7 +56,8 @@ def _object(kind: GraphQLObjectType, selection: SelectionSetNode) -> Check:
     for node in selection.selections:
         assert isinstance(node, FieldNode)
         name = node.alias.value if node.alias else node.name.value
-        checks.append((name, _of(kind.fields[node.name.value].type, node.selection_set)))
+        check_value = _of(kind.fields[node.name.value].type, node.selection_set)
+        checks.append((name, _place(check_value) if node.name.value in _PLACES else check_value))
 
     def check(value: Any) -> str | None:
         if type(value) is not dict:
@@ -87,6 +91,18 @@ def _scalar(kind: Any) -> Check:
     types = (str,) if isinstance(kind, GraphQLEnumType) else _SCALARS.get(kind.name, (str,))
     problem = f"is no {kind.name}"
     return lambda value: None if type(value) in types else problem
+
+
+def _place(inner: Check) -> Check:
+    """Of a server that names a file of whoever asks, or of another kind of store, no row is made."""
+
+    def check(value: Any) -> str | None:
+        problem = inner(value)
+        if problem is None and value and not value.startswith("s3://"):
+            return "is no place on S3"
+        return problem
+
+    return check
 
 
 def _date(value: Any) -> str | None:

@@ -60,7 +60,7 @@ class PortalClient:
             self._idle.append(connection)
         if (problem := form(answer[0])) is not None:
             reason = f"the answer is not of the form that was asked for: {problem}"
-            raise FailedTry(reason, cost=_COST_OF_GRAPHQL_ERROR, may_be_too_large=False)
+            raise FailedTry(reason, cost=_COST_OF_GRAPHQL_ERROR, may_be_too_large=False, wrong_form=True)
         return answer
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class PortalClient:
                 document = parse(query.text)
                 if problems := validate(self._client.schema, document):
                     reason = f"does not fit the schema of the installed client: {_messages(problems)}"
-                    raise FailedTry(reason, cost=None, may_be_too_large=False)
+                    raise FailedTry(reason, cost=None, may_be_too_large=False, wrong_form=True)
                 known = self._documents[query.text] = document, form_of(self._client.schema, document)
         return known
 

@@ -59,18 +59,24 @@ def _records(kind: str, rows: Iterable[Row], authors: Sequence[Row]) -> list[Pub
         PublishedRecord(
             kind,
             row["id"],
-            title=row["title"],
-            description=row["description"],
+            title=_line(row["title"]),
+            description="\n".join(map(_line, row["description"].splitlines())),
             deposited=_day(row["depositionDate"]),
             released=_day(row["releaseDate"]),
             modified=_day(row["lastModifiedDate"]),
             authors=tuple(
-                Author(a["name"], a["orcid"] or "", a["affiliationName"] or "") for a in listed.get(row["id"], ())
+                Author(_line(a["name"]), _line(a["orcid"] or ""), _line(a["affiliationName"] or ""))
+                for a in listed.get(row["id"], ())
             ),
-            publications=row[publications] or "",
+            publications=_line(row[publications] or ""),
         )
         for row in rows
     ]
+
+
+def _line(text: str) -> str:
+    """A text without what is no character to read, such as the codes that control a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _day(moment: str) -> str:

@@ -79,11 +79,12 @@ class PortalError(Exception):
         query: The query.
         reason: Why, as the last try told.
         may_be_too_large: Whether a part of it could still be answered.
+        wrong_form: Whether question or answer is not of the portal's schema, so that waiting helps nobody.
     """
 
-    def __init__(self, query: Query, reason: str, *, may_be_too_large: bool = False) -> None:
+    def __init__(self, query: Query, reason: str, *, may_be_too_large: bool = False, wrong_form: bool = False) -> None:
         super().__init__(f"{query.what}: {reason}")
-        self.query, self.reason, self.may_be_too_large = query, reason, may_be_too_large
+        self.query, self.reason, self.may_be_too_large, self.wrong_form = query, reason, may_be_too_large, wrong_form
 
 
 class NotCachedError(PortalError):
@@ -97,11 +98,12 @@ class FailedTry(Exception):  # noqa: N818 - one try that failed is no error yet
         reason: Why.
         cost: How many tries it counts as; ``None`` where no further try can help.
         may_be_too_large: Whether a part of the query could still be answered.
+        wrong_form: Whether question or answer is not of the portal's schema, so that waiting helps nobody.
     """
 
-    def __init__(self, reason: str, *, cost: int | None, may_be_too_large: bool) -> None:
+    def __init__(self, reason: str, *, cost: int | None, may_be_too_large: bool, wrong_form: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.cost, self.may_be_too_large = reason, cost, may_be_too_large
+        self.reason, self.cost, self.may_be_too_large, self.wrong_form = reason, cost, may_be_too_large, wrong_form
 
 
 @contextmanager
@@ -123,7 +125,12 @@ def reported(subject: str, asked_for: str, url: str) -> Iterator[None]:
             message = f"{where}: no cached answer for the query of {error.query.what}"
             raise DiagnosticError(Diagnostic(Code.CACHE, message, hint="run it once without --offline")) from error
         message = f"{where}: {url} gives no answer to the query of {error.query.what}: {error.reason}"
-        raise DiagnosticError(Diagnostic(Code.UNREACHABLE, message, hint="try again later")) from error
+        hint = "try again later"
+        if error.wrong_form:
+            hint = (
+                "is it a CryoET Data Portal? If so, it has changed: take a newer croissant-recipes and cryoetdataportal"
+            )
+        raise DiagnosticError(Diagnostic(Code.UNREACHABLE, message, hint=hint)) from error
 
 
 def numbers(what: str, values: Sequence[int], limit: int = 8) -> str:

@@ -122,7 +122,12 @@ class Endpoint:
             except FailedTry as failure:
                 spent += attempts if failure.cost is None else failure.cost
                 if spent >= attempts or self._stopped.is_set():
-                    raise PortalError(query, failure.reason, may_be_too_large=failure.may_be_too_large) from failure
+                    raise PortalError(
+                        query,
+                        failure.reason,
+                        may_be_too_large=failure.may_be_too_large,
+                        wrong_form=failure.wrong_form,
+                    ) from failure
             # Processes that failed together should not come back together.
             self._sleep(delay * random.uniform(1.0, 1.5))
             delay = min(2 * delay, _LONGEST_DELAY)
