@@ -229,6 +229,8 @@ def _found_in(wanted: Codes, ordered: Codes) -> Mask:
 
 def differs(before: pd.Series, after: pd.Series) -> Mask:
     """Where two columns of equal length and type differ, position by position. Missing values are equal."""
+    if not len(after):
+        return np.zeros(0, dtype=np.bool_)
     if isinstance(before.dtype, pd.StringDtype):
         differ = pc.not_equal(arrow_texts(before), arrow_texts(after))
         return np.asarray(pc.fill_null(differ, False).to_numpy(zero_copy_only=False))
@@ -239,7 +241,7 @@ def differs(before: pd.Series, after: pd.Series) -> Mask:
 def differing(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> Codes:
     """Which of some columns differ in each row of two tables of equal length: bit n is column n."""
     found = np.zeros(len(after), dtype=np.int64)
-    for at, column in enumerate(columns):
+    for at, column in enumerate(columns if len(after) else ()):
         found |= differs(before[column], after[column]).astype(np.int64) << at
     return found
 
@@ -247,9 +249,19 @@ def differing(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str])
 def take(table: pd.DataFrame, positions: Positions) -> pd.DataFrame:
     """The rows at positions, in their order. The index starts at 0 again. All rows in the order they have are the
     table itself: to copy them would be the most expensive step of sorting what is sorted."""
+    if not len(positions):
+        # A slice, as pandas copies every column to take nothing of it.
+        return _from_zero(table.iloc[:0])
     if len(positions) == len(table) and (positions == np.arange(len(table))).all():
         return _from_zero(table)
     return _from_zero(table.take(positions))
+
+
+def columns(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a table, which pandas' own selection would copy one by one."""
+    if list(table.columns) == list(names):
+        return table
+    return pd.DataFrame({name: table[name].array for name in names}, index=table.index, copy=False)
 
 
 def _from_zero(table: pd.DataFrame) -> pd.DataFrame:
@@ -261,7 +273,8 @@ def _from_zero(table: pd.DataFrame) -> pd.DataFrame:
 
 def arrow_texts(column: pd.Series) -> pa.Array:
     """A text column as one Arrow array, without a copy where it is one already."""
-    array = pa.array(column, type=pa.large_string())
+    # Arrow looks at a whole Series long before it comes to what is in it.
+    array = pa.array(column.array, type=pa.large_string())
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 

@@ -41,8 +41,9 @@ def of_rows(rows: Mapping[str, pd.DataFrame], layers: Mapping[int, LayerRows]) -
         table = rows[name]
         if schema.artifact is None or "layer" not in table or not len(table):
             continue
-        selector = table["selector"].astype("Int16")
-        columns: dict[str, Any] = {"layer": table["layer"], "selector": selector.mask(selector < 0)}
+        selector = table["selector"].to_numpy()
+        numbers = pd.arrays.IntegerArray(selector.astype(np.int16), selector < 0)
+        columns: dict[str, Any] = {"layer": table["layer"], "selector": numbers}
         several = [number for number, layer in layers.items() if len(layer.spec.sources) > 1]
         if several:
             columns["source"] = table["source"].astype("Int16").where(table["layer"].isin(several))
@@ -59,12 +60,13 @@ def _source_names(
     changeable = [c for c in key if c in {"run", "name", *described.renamed.values(), *described.portal_names}]
     names: dict[str, np.ndarray[Any, Any]] = {}
     for number, rows in merging.by_layer(table):
-        source = tables.take(layers[number].stock.table(artifact)[changeable], rows["row"].to_numpy())
+        stock, positions = layers[number].stock.table(artifact), rows["row"].to_numpy()
         for column in changeable:
-            differs = tables.differs(source[column], rows[column])
+            source = stock[column].take(positions)
+            differs = tables.differs(source, rows[column])
             if differs.any():
                 found = names.setdefault(column, np.full(len(table), "", dtype=object))
-                found[rows.index[differs]] = source[column][differs].to_numpy()
+                found[rows.index[differs]] = source[differs].to_numpy()
     return {c: pd.Series(names[c], index=table.index, dtype="str") for c in changeable if c in names}
 
 

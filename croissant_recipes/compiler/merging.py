@@ -68,7 +68,7 @@ def merge(layers: Sequence[LayerRows]) -> Merged:
     added: dict[int, dict[str, int]] = {layer.spec.number: {} for layer in layers}
     for artifact, described in ARTIFACTS.items():
         key, kept = list(described.key), [*described.columns, *LINEAGE]
-        stacked = tables.concat([layer.tables[artifact][kept] for layer in layers])
+        stacked = tables.concat([tables.columns(layer.tables[artifact], kept) for layer in layers])
         (codes,) = tables.key_codes([stacked], key)
         earlier, later = _followed(codes)
         again = np.zeros(len(stacked), dtype=bool)

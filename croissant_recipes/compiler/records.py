@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from croissant_recipes import tables
@@ -28,18 +29,18 @@ def from_artifacts(artifacts: Mapping[str, pd.DataFrame], spacings: pd.DataFrame
         else:
             table = artifacts[name]
         lineage = [c for c in LINEAGE if c in table]
-        final[name] = tables.sort_by(table[[*schema.columns, *lineage]], schema.key)
+        final[name] = tables.sort_by(tables.columns(table, [*schema.columns, *lineage]), schema.key)
     return final
 
 
 def without_lineage(rows: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Record tables: what a Croissant holds."""
-    return {name: rows[name][list(schema.columns)] for name, schema in RECORD_SETS.items()}
+    return {name: tables.columns(rows[name], schema.columns) for name, schema in RECORD_SETS.items()}
 
 
 def _segmentations(record_set: str, table: pd.DataFrame) -> pd.DataFrame:
     types = [t for t, name in SEGMENTATION_RECORD_SETS.items() if name == record_set]
-    chosen = table[table["segmentation_type"].isin(types)]
+    chosen = tables.take(table, np.flatnonzero(table["segmentation_type"].isin(types)))
     return chosen.assign(is_multilabel=chosen["segmentation_type"] == "multilabel")
 
 
@@ -51,6 +52,6 @@ def voxel_spacings(artifacts: Mapping[str, pd.DataFrame], kept: pd.DataFrame) ->
         kept: Rows that are there whatever the artifacts say (those of a base).
     """
     columns = list(RECORD_SETS["voxel_spacings"].columns)
-    parts = [artifacts[name][columns] for name, described in ARTIFACTS.items() if described.spaces]
-    stacked = tables.concat([kept[columns], *parts])
+    parts = [tables.columns(artifacts[name], columns) for name, described in ARTIFACTS.items() if described.spaces]
+    stacked = tables.concat([tables.columns(kept, columns), *parts])
     return stacked[tables.first_of_each(stacked, columns)].reset_index(drop=True)

@@ -66,7 +66,9 @@ def changed_values(record_set: str, data: bytes, written: pd.DataFrame, *, parqu
     if not len(written):
         return []
     schema = RECORD_SETS[record_set]
-    columns = list(schema.columns) if parquet else [c for c in schema.columns if _may_change(schema, written[c])]
+    # What follows a NUL is nothing to a reader written in C.
+    cut = b"\0" in data
+    columns = [c for c in schema.columns if parquet or _may_change(schema, written[c], cut=cut)]
     if not columns:
         return []
     read = pd.read_parquet(io.BytesIO(data), columns=columns) if parquet else _as_readers_do(data, columns)
@@ -101,20 +103,19 @@ _TAKEN_FOR_ELSE = (
 """Texts that may be read as something else. Which of them are depends on what else is in the column."""
 
 
-def _may_change(schema: RecordSet, column: pd.Series) -> bool:
-    """Whether a column has a value that readers might change. A column of others is not read to find out."""
+def _may_change(schema: RecordSet, column: pd.Series, *, cut: bool) -> bool:
+    """Whether a column has a value that readers might change. A column of others is not read to find out. ``cut``:
+    whether the readers cut any value of the file short."""
     if column.name in schema.booleans:
         return False
     if column.name in schema.floats:
         return bool(column.notna().any())
     texts = tables.arrow_texts(column)
-    if pc.count_distinct(texts[:_SAMPLE]).as_py() < _SAMPLE // 10:
+    if len(texts) > _SAMPLE and pc.count_distinct(texts[:_SAMPLE]).as_py() < _SAMPLE // 10:
         texts = pc.unique(texts)
-    # What follows a NUL is nothing to a reader written in C.
-    return any(
-        pc.any(found).as_py()
-        for found in (pc.match_substring(texts, "\0"), pc.match_substring_regex(texts, pattern=_TAKEN_FOR_ELSE))
-    )
+    if cut and pc.any(pc.match_substring(texts, "\0")).as_py():
+        return True
+    return bool(pc.any(pc.match_substring_regex(texts, pattern=_TAKEN_FOR_ELSE)).as_py())
 
 
 def _as_readers_do(data: bytes, columns: Sequence[str]) -> pd.DataFrame:

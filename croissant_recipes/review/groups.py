@@ -55,6 +55,7 @@ def of_changes(changes: Changes, classes: Mapping[str, RowClasses], causes: Caus
         for name, table in changes.tables.items()
         if table
         for kind in KINDS
+        if len(classes[name].of(kind))
         for group in sorted(
             _of_kind(table, kind, classes[name], causes), key=lambda g: (-g.change_class.rank, -len(g), g.rows[0])
         )

@@ -92,6 +92,8 @@ class RowCauses:
 
     def _added(self, record_set: str, table: TableChanges) -> Ids:
         ids = _unset(len(table.added))
+        if not len(ids):
+            return ids
         if self.written is not None:
             wrote, same = self.written.wrote(record_set, table.added)
             ids[wrote] = self._others("others removed it since the last build, and it would be another one now")
@@ -104,6 +106,8 @@ class RowCauses:
 
     def _removed(self, record_set: str, table: TableChanges) -> Ids:
         ids = _unset(len(table.removed))
+        if not len(ids):
+            return ids
         if self.written is not None:
             wrote, _ = self.written.as_written(record_set, table.at.removed)
             ids[~wrote] = self._others("others added it since the last build", sure=True)
@@ -116,7 +120,9 @@ class RowCauses:
 
     def _changed(self, record_set: str, table: TableChanges) -> Ids:
         ids = _unset(len(table.after))
-        if self.written is not None and len(ids):
+        if not len(ids):
+            return ids
+        if self.written is not None:
             wrote, same = self.written.as_written(record_set, table.at.before)
             restored = self.written.restores(record_set, table.at.before, table.after)
             ids[~wrote] = self._others("others added another one since the last build", sure=True)
@@ -193,7 +199,7 @@ class RowCauses:
                     changes = self.changes.tables[record_set]
                     rows = getattr(changes, renamed if kind == "renamed" else kind)
                     if len(rows) and record_set in self.found:
-                        parts.append(rows[key])
+                        parts.append(tables.columns(rows, key))
                         ids.append(self.found[record_set][kind])
         found = np.full(len(spacings), untold, dtype=np.int32)
         if parts and len(found):

@@ -76,12 +76,12 @@ class PlannedRows:
         for number in np.unique(origin["layer"]).tolist():
             at = np.flatnonzero(origin["layer"] == number)
             if number == NOWHERE:
-                part = tables.make({"run": [""] * len(at)}, columns)[columns]
+                part = tables.columns(tables.make({"run": [""] * len(at)}, columns), columns)
             else:
                 stock = self.plan.resolution.layers[number].stock.table(schema.artifact)
-                part = stock[columns].take(origin["row"][at])
+                part = tables.take(tables.columns(stock, columns), origin["row"][at])
                 if "is_multilabel" in schema.key:
-                    kinds = stock["segmentation_type"].take(origin["row"][at])
+                    kinds = stock["segmentation_type"].array.take(origin["row"][at])
                     part = part.assign(is_multilabel=kinds == "multilabel")
             parts.append(part)
             order.append(at)

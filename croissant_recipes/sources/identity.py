@@ -100,7 +100,7 @@ def _about(inventory: Inventory) -> tuple[Any, Any]:
 def _plain(artifact: str, table: pd.DataFrame) -> pd.DataFrame:
     key = list(ARTIFACTS[artifact].key)
     order = [*key, *(c for c in sorted(table.columns) if c not in key)]
-    return tables.sort_by(table.loc[:, order], key)
+    return tables.sort_by(tables.columns(table, order), key)
 
 
 def _places(table: pd.DataFrame) -> Iterable[_Key]:
