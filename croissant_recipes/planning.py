@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from croissant_recipes import stores
 from croissant_recipes.codes import Code
 from croissant_recipes.compiler import expectations, origins, planner
@@ -472,8 +474,9 @@ def _without_size(content: Content) -> tuple[list[str], list[str]]:
     for name, schema in RECORD_SETS.items():
         if "voxel_size" in schema.key:
             table = content.tables[name]
-            unknown = table["run"][table["voxel_size"].isna()].tolist()
-            if unknown:
+            missing = np.isnan(table["voxel_size"].to_numpy())
+            if missing.any():
+                unknown = table["run"][missing].tolist()
                 runs |= set(unknown)
                 counts.append(f"{len(unknown)} row{'s' * (len(unknown) > 1)} of {schema.csv_name}")
     return sorted(runs), counts

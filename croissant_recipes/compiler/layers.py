@@ -258,7 +258,7 @@ class _Layer:
         table, chosen = self.stock.table(artifact), self.spec.filters[artifact]
         there = self._in_runs(artifact, table)
         choice = Choice.of(len(table), Fate.RUN_LEFT_OUT)
-        found = self._choice(chosen, [table[there]])
+        found = self._choice(chosen, [table if there.all() else table[there]])
         choice.fates[there], choice.selectors[there] = found.fates, found.selectors
         self._take(artifact, table, choice)
         if (chosen.where or chosen.authors) and not there.any() and not self.spec.allow_empty:

@@ -16,6 +16,7 @@ from croissant_recipes.diagnostics import Diagnostic, Severity, Span, joined
 from croissant_recipes.language.source_kinds import Source
 from croissant_recipes.location import Location, as_url
 from croissant_recipes.schema import ARTIFACTS
+from croissant_recipes.tables import differs
 
 PORTAL_BUCKET = "s3://cryoet-data-portal-public/"
 """``copick:baseUrl`` of a portal export, as copick writes it."""
@@ -45,11 +46,11 @@ class Placement:
 
     def of_first(self) -> pd.Series:
         """The places of all rows of the first layer's first source that lie below one of its roots."""
-        parts = [
-            self.places[name][(table["layer"] == self.first) & (table["source"] == 0) & (table["root"] != "")]
-            for name, table in self.tables.items()
-            if ARTIFACTS[name].places
-        ]
+        parts = []
+        for name, places in self.places.items():
+            table = self.tables[name]
+            of_first = (table["layer"] == self.first) & (table["source"] == 0) & (table["root"] != "")
+            parts.append(places if of_first.all() else places[of_first])
         return pd.concat(parts, ignore_index=True)
 
 
@@ -158,7 +159,12 @@ def with_urls(found: Placement, publication: Publication) -> dict[str, pd.DataFr
     for artifact, places in found.places.items():
         table = tables[artifact]
         parts = [
-            urls.urls(rows, places[rows.index], _anchor(found, origin, publication), keep=not origin[0])
+            urls.urls(
+                rows,
+                places if rows is table else places[rows.index],
+                _anchor(found, origin, publication),
+                keep=not origin[0],
+            )
             for origin, rows in merging.by_source(table)
         ]
         tables[artifact] = table.assign(url=merging.over_layers(parts, table))
@@ -178,7 +184,7 @@ def only_with_overlay(artifacts: Mapping[str, pd.DataFrame]) -> list[Diagnostic]
     for artifact, described in ARTIFACTS.items():
         table = artifacts[artifact]
         if described.found_by_name and len(table):
-            n = int((table["url"] != urls.expected_by_copick(artifact, table)).sum())
+            n = int(differs(table["url"], urls.expected_by_copick(artifact, table)).sum())
             hidden += [f"{n} {described.many if n > 1 else described.one}"] if n else []
     if not hidden:
         return []

@@ -57,8 +57,10 @@ def place_of(root: Root, source_base: str | None, output_url: str | None) -> str
 
 def places(rows: pd.DataFrame, roots: Mapping[str, str]) -> pd.Series:
     """The absolute place of every row, given the place of every root."""
-    prefixes = rows["root"].map({**{key: f"{place}/" for key, place in roots.items()}, "": ""}).astype("str")
-    return (prefixes + rows["path"]).astype("str")
+    named = tables.arrow_texts(rows["root"]).dictionary_encode()
+    where = {**{key: f"{place}/" for key, place in roots.items()}, "": ""}
+    prefixes = pa.array([where[key] for key in named.dictionary.to_pylist()], pa.large_string()).take(named.indices)
+    return _texts(pc.binary_join_element_wise(prefixes, tables.arrow_texts(rows["path"]), _text("")), rows.index)
 
 
 def is_below(places: pd.Series, anchor: str) -> pd.Series:
@@ -69,7 +71,11 @@ def is_below(places: pd.Series, anchor: str) -> pd.Series:
 def relative(places: pd.Series, anchor: str) -> pd.Series:
     """Places relative to an anchor where they lie below it, otherwise as they are."""
     prefix = f"{as_url(anchor).rstrip('/')}/"
-    return places.str.slice(len(prefix)).where(places.str.startswith(prefix), places).astype("str")
+    texts = tables.arrow_texts(places)
+    below = pc.starts_with(texts, prefix)
+    if not pc.any(below).as_py():
+        return places
+    return _texts(pc.if_else(below, pc.utf8_slice_codeunits(texts, len(prefix)), texts), places.index)
 
 
 def urls(rows: pd.DataFrame, places: pd.Series, anchor: str | None, *, keep: bool) -> pd.Series:
@@ -81,10 +87,13 @@ def urls(rows: pd.DataFrame, places: pd.Series, anchor: str | None, *, keep: boo
         anchor: Rows below it are relative to it; ``None`` leaves all of them absolute.
         keep: Whether somebody's URLs stay absolute wherever they lie.
     """
-    ours = rows["root"] != ""
     found = places if anchor is None else relative(places, anchor)
+    ours = rows["root"] != ""
     if keep:
         found = found.where(ours, places)
+    unfit = pc.match_substring_regex(tables.arrow_texts(found), pattern=UNFIT_FOR_THE_WEB)
+    if not pc.any(unfit).as_py():
+        return found
     odd = found.str.contains(UNFIT_FOR_THE_WEB, regex=True) & places.str.match(WEB_URL)
     if not odd.any():
         return found
@@ -109,11 +118,10 @@ def _filled_in(place: str, table: pd.DataFrame) -> pd.Series:
     """A format over the columns of a table, filled in for every row."""
     parts: list[pa.Array | pa.Scalar] = []
     for literal, column, form, _ in Formatter().parse(place):
-        parts.append(pa.scalar(literal, pa.large_string()))
+        parts.append(_text(literal))
         if column is not None:
             parts.append(_formatted(table[column], form or ""))
-    filled = pc.binary_join_element_wise(*parts, pa.scalar("", pa.large_string()))
-    return pd.Series(filled.to_pandas().array, index=table.index, dtype="str")
+    return _texts(pc.binary_join_element_wise(*parts, _text("")), table.index)
 
 
 def _formatted(values: pd.Series, form: str) -> pa.Array:
@@ -121,3 +129,11 @@ def _formatted(values: pd.Series, form: str) -> pa.Array:
         return tables.arrow_texts(values)
     codes, distinct = pd.factorize(values, use_na_sentinel=False)
     return pa.array([format(v, form) for v in distinct.tolist()], pa.large_string()).take(pa.array(codes))
+
+
+def _texts(values: pa.Array, index: pd.Index) -> pd.Series:
+    return pd.Series(values.to_pandas().array, index=index, dtype="str")
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
