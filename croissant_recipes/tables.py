@@ -238,6 +238,12 @@ def differs(before: pd.Series, after: pd.Series) -> Mask:
     return np.asarray((a != b) & ~((a != a) & (b != b)))
 
 
+def is_among(texts: pd.Series, known: pd.Series) -> Mask:
+    """Which texts of a column are among those of another. pandas makes a Python object of each of these."""
+    found = pc.is_in(arrow_texts(texts), value_set=arrow_texts(known))
+    return np.asarray(found.to_numpy(zero_copy_only=False))
+
+
 def differing(before: pd.DataFrame, after: pd.DataFrame, columns: Sequence[str]) -> Codes:
     """Which of some columns differ in each row of two tables of equal length: bit n is column n."""
     found = np.zeros(len(after), dtype=np.int64)

@@ -270,7 +270,7 @@ class _Layer:
         if ARTIFACTS[artifact].of_run and len(kept) < len(self.stock.table("runs")):
             for source, rows in enumerate(self.stock.slices(artifact)):
                 names = kept["name"][kept["source"] == source]
-                there[rows] = table["run"].iloc[rows].isin(set(names)).to_numpy()
+                there[rows] = tables.is_among(table["run"].iloc[rows], names)
         return there
 
     def _take(self, artifact: str, table: pd.DataFrame, choice: Choice) -> None:

@@ -47,11 +47,15 @@ def row_digests(record_set: str, table: pd.DataFrame) -> pa.Array:
     """A digest of every row, of its line in the CSV: five bytes, enough to tell whether a row of a known key is still
     the one that it was."""
     size = 5
-    found = []
+    # Copied for each row, which is faster than to set it up a million times.
+    fresh, found = blake2b(digest_size=size), io.BytesIO()
     for lines in _lines(record_set, table):
-        content, ends = _content(lines), (_ends(lines) - _ends(lines)[0]).tolist()
-        found.append(b"".join([blake2b(content[a:b], digest_size=size).digest() for a, b in pairwise(ends)]))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(table), [None, pa.py_buffer(b"".join(found))])
+        content, ends = _content(lines).tobytes(), (_ends(lines) - _ends(lines)[0]).tolist()
+        for start, end in pairwise(ends):
+            row = fresh.copy()
+            row.update(content[start:end])
+            found.write(row.digest())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(table), [None, pa.py_buffer(found.getvalue())])
 
 
 def _lines(record_set: str, table: pd.DataFrame) -> Iterator[pa.Array]:

@@ -54,13 +54,13 @@ def sifted(record_set: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[Rem
 
 def without_strays(found: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[Remark]]:
     """Record tables without rows of runs that are not among the runs; and what was left out."""
-    runs, kept = set(found["runs"]["name"]), dict(found)
+    runs, kept = found["runs"]["name"], dict(found)
     unlisted: set[str] = set()
     counts: list[str] = []
     for name, table in found.items():
         if "run" not in table:
             continue
-        stray = ~table["run"].isin(runs).to_numpy()
+        stray = ~tables.is_among(table["run"], runs)
         if stray.any():
             unlisted |= set(table["run"][stray])
             counts.append(f"{stray.sum()} in {RECORD_SETS[name].csv_name}")

@@ -58,7 +58,7 @@ def taken(layer: LayerSpec, found: Mapping[str, pd.DataFrame], *, runs_chosen: b
         table = found[artifact]
         mask = takes(chosen, table)
         if "run" in table and not everything:
-            mask &= table["run"].isin(set(runs["name"])).to_numpy()
+            mask &= tables.is_among(table["run"], runs["name"])
         rows[artifact] = table if mask.all() else table[mask]
     return _of_held_runs(layer.filters["runs"], rows) if layer.runs_apart else rows
 
