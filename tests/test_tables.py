@@ -132,3 +132,25 @@ def test_rows_that_keep_their_order_are_not_copied() -> None:
     assert same.index.tolist() == [0, 1]
     assert np.shares_memory(same["other"].to_numpy(), table["other"].to_numpy())
     assert tables.take(table, np.array([1]))["run"].tolist() == ["b"]
+
+
+def test_taking_no_rows_keeps_columns_and_their_types() -> None:
+    table = tables.records("tomograms", {"run": ["a", "b"], "voxel_size": [10.0, 20.0]})
+    nothing = tables.take(table, np.zeros(0, dtype=np.intp))
+    assert len(nothing) == 0
+    assert list(nothing.index) == []
+    assert nothing.dtypes.equals(table.dtypes)
+
+
+def test_some_columns_of_a_table_stand_in_the_order_asked_for_with_its_index() -> None:
+    table = tables.records("tomograms", {"run": ["a", "b", "c"], "voxel_size": [10.0, 20.0, 30.0]}).iloc[1:]
+    some = tables.columns(table, ["voxel_size", "run"])
+    pd.testing.assert_frame_equal(some, table[["voxel_size", "run"]])
+    assert tables.columns(some, ("voxel_size", "run")) is some
+
+
+def test_texts_are_found_among_those_of_another_column() -> None:
+    texts, known = pd.Series(["a", "b", "", "a"], dtype="str"), pd.Series(["", "a", "a", "c"], dtype="str")
+    assert tables.is_among(texts, known).tolist() == [True, False, True, True]
+    assert tables.is_among(texts, known[:0]).tolist() == [False] * 4
+    assert tables.is_among(texts[:0], known).tolist() == []
