@@ -14,7 +14,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.comparing import ALIKE, ENDINGS, at, content, likeness_of, side_of
 from croissant_recipes.croissant import drift, keyed_records, standing
 from croissant_recipes.croissant.content import METADATA
-from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order
+from croissant_recipes.diagnostics import Diagnostic, DiagnosticError, Severity, errors, in_order, joined
 from croissant_recipes.intake import TODAY, Files
 from croissant_recipes.language.checked import CheckedRecipe
 from croissant_recipes.location import Location, is_url
@@ -165,12 +165,19 @@ def _saved_plan(named: str) -> _Version | None:
     with reading("saved plan", Location.parse(named), {}):
         if not saved_plans.is_such(intake.read_file(named, intake.TABLE_BYTES)):
             return None
-    sides = {}
+    sides, kept_back = {}, []
     for result in saved_plans.load(named).results:
+        if not result.files:
+            kept_back.append(result.output or "output")
         existing = drift.parse(result.contents, named)
         if existing is not None:
             sides[result.output] = Side.of_existing(existing)
-    return _Version(named, sides=sides)
+    found: tuple[Diagnostic, ...] = ()
+    if kept_back:
+        message = f"{named} does not have the files of {joined(kept_back)}, which would show what another result hides"
+        hint = "only the others are compared; compare the recipes, or what is built"
+        found = (Diagnostic(Code.SAVED_PLAN, message, Severity.WARNING, hint),)
+    return _Version(named, sides=sides, found=found)
 
 
 def _unknown_params(versions: Sequence[_Version], params: Mapping[str, str]) -> Iterator[Diagnostic]:

@@ -264,6 +264,8 @@ def test_what_a_result_hides_is_not_in_the_plan(tmp_path: Path, monkeypatch: pyt
     run("build", "-q", "--plan", "plan.json", *kept)
     told_of = run("build", "-q", "--plan", "plan.json", "--set", "key=guess", code=ExitCode.STALE)
     assert "plan.json fits no more: the recipe moved\n" in told_of
+    compared = CliRunner().invoke(main, ["diff", "plan.json", "plan.json"])
+    assert "plan.json does not have the files of private" in compared.stderr
 
 
 def test_flags_that_do_not_go_together(lab: Path) -> None:
