@@ -21,6 +21,7 @@ def built_files(root: Path) -> Files:
     record = json.loads(files[RECORD_FILE])
     assert len(record["recipe"].pop("digest")) == 64
     del record["files"][METADATA], record["metadata"][GENERATED_BY]
+    assert all(source["portal"]["url"] for source in record["parts"].pop("sources").values())
     assert {len(identity) for identity in record.pop("sources").values()} == {64}
     manifest, found = re.subn(b"sha256:[0-9a-f]{64}", b"sha256:", files[METADATA])
     assert found == 1
