@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -739,6 +740,11 @@ def saved_plan_schema_text() -> str:
     from croissant_recipes import saved_plans
 
     return json.dumps(saved_plans.json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def plan_schema_text() -> str:
+    """The JSON Schema of what ``plan --format json`` prints, as text."""
+    return resources.files("croissant_recipes.render").joinpath("plan.schema.json").read_text(encoding="utf-8")
 
 
 def starter_recipe(

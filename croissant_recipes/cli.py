@@ -9,8 +9,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +24,7 @@ from croissant_recipes.diagnostics import Diagnostic, DiagnosticError
 from croissant_recipes.location import Location
 from croissant_recipes.options import Options, default_jobs
 from croissant_recipes.render.colour import paint_for
+from croissant_recipes.render.formats import FORMATS, KINDS, Format, of_file
 from croissant_recipes.shown import printable, shown
 from croissant_recipes.streams import Streams
 
@@ -36,6 +38,13 @@ _SET = click.option(
 )
 _FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the result."
+)
+_REPORT_FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice([*FORMATS]),
+    default="text",
+    help="How to print the report. `github` is Markdown with annotations at lines of the recipe.",
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")
 
@@ -133,8 +142,10 @@ def main() -> None:
     """
 
 
-def _planning(command: Callable[..., None], what: Callable[..., Any] = _RECIPES) -> Callable[..., None]:
-    """The options that ``plan`` and ``build`` share."""
+def _planning(
+    command: Callable[..., None], what: Callable[..., Any] = _RECIPES, form: Callable[..., Any] = _FORMAT
+) -> Callable[..., None]:
+    """The options that all share which plan."""
     for option in reversed(
         (
             what,
@@ -166,13 +177,38 @@ def _planning(command: Callable[..., None], what: Callable[..., Any] = _RECIPES)
             ),
             click.option("--refresh", is_flag=True, help="Ask the portal anew instead of using cached answers."),
             click.option("--offline", is_flag=True, help="Use cached answers of the portal only, whatever their age."),
-            _FORMAT,
+            form,
             _QUIET,
             click.option("-v", "--verbose", is_flag=True, help="Show every row and every request."),
         )
     ):
         command = option(command)
     return command
+
+
+def _reporting(command: Callable[..., None], what: Callable[..., Any] = _RECIPES) -> Callable[..., None]:
+    """The options of a command that shows what would change."""
+    for option in reversed(
+        (
+            click.option(
+                "--report",
+                "reports",
+                multiple=True,
+                metavar="FILE",
+                help="Write the report into a file: as JSON, Markdown, HTML or text where its name ends in .json, .md, "
+                ".html or .txt, else as --format says. Repeatable.",
+            ),
+            click.option("--full", is_flag=True, help="Show every risk, group and row, however many lines that takes."),
+            click.option(
+                "--only",
+                multiple=True,
+                type=click.Choice(KINDS),
+                help="Show changes of this kind only. Repeatable.",
+            ),
+        )
+    ):
+        command = option(command)
+    return _planning(command, what, _REPORT_FORMAT)
 
 
 @main.command(epilog=_examples("check recipe.yaml", "check --format json recipes/*.yaml"))
@@ -199,8 +235,14 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
     sys.exit(api.results_exit_code(results))
 
 
-@main.command(epilog=_examples("plan recipe.yaml", "plan -v --set voxel=20.0 recipe.yaml"))
-@_planning
+@main.command(
+    epilog=_examples(
+        "plan recipe.yaml",
+        "plan -v --set voxel=20.0 recipe.yaml",
+        "plan --report plan.html --report plan.md recipe.yaml",
+    )
+)
+@_reporting
 @click.option(
     "--exit-code",
     is_flag=True,
@@ -221,13 +263,13 @@ def plan(**flags: Any) -> None:
     """Show what a build would do. Writes nothing but what is asked for."""
     from croissant_recipes import api
 
-    options = _options(flags)
+    options, files = _options(flags), _report_files(flags)
     if flags["save"] and flags["against"]:
         raise click.UsageError("--save and --against exclude each other: a saved plan is of what is there")
     if flags["save"]:
         _refuse_saved_plan(flags["save"])
     results = api.plan(*flags["recipes"], options=options, progress=_progress(flags), against=flags["against"])
-    _render(results, flags, show_plan=True)
+    _report([result.report for result in results], flags, files)
     if flags["save"] and all(r.ok for r in results):
         from croissant_recipes.stores import single_files
 
@@ -242,7 +284,7 @@ def _comparing(command: Callable[..., None]) -> Callable[..., None]:
     """The options of ``diff``."""
     metavar = "A B | REV..REV [RECIPE...]"
     what = click.argument("recipes", nargs=-1, required=True, metavar=metavar, type=click.Path(path_type=str))
-    return _planning(command, what)
+    return _reporting(command, what)
 
 
 @main.command(
@@ -268,7 +310,7 @@ def diff(**flags: Any) -> None:
     from croissant_recipes import api
     from croissant_recipes.render import findings
 
-    options = _options(flags)
+    options, files = _options(flags), _report_files(flags)
     try:
         found = api.diff(*flags["recipes"], options=options, progress=_progress(flags))
     except ValueError as error:
@@ -279,7 +321,7 @@ def diff(**flags: Any) -> None:
         if not flags["quiet"]:
             click.echo(f"No recipe differs: {printable(flags['recipes'][0])}")
     elif found.compared or flags["form"] != "text":
-        _show(found.reports, flags)
+        _report(found.reports, flags, files)
     sys.exit(api.diff_exit_code(found, changes=flags["exit_code"]))
 
 
@@ -340,7 +382,10 @@ def build(**flags: Any) -> None:
         results = api.plan(*flags["recipes"], options=options, progress=_progress(flags))
     else:
         results = api.build(*flags["recipes"], options=options, progress=_progress(flags), saved=flags["saved"])
-    _render(results, flags, show_plan=show_plan)
+    if show_plan:
+        _report([result.report for result in results], flags)
+    else:
+        _told(results, flags)
     for result in results:
         if result.output_name in names and all(r.ok for r in results):
             path, overlay = names[result.output_name]
@@ -410,13 +455,17 @@ def labels(**flags: Any) -> None:
 @main.command(epilog=_examples("schema > recipe.schema.json", "schema --fragment > fragment.schema.json"))
 @click.option("--fragment", is_flag=True, help="That of fragments, which recipes include.")
 @click.option("--saved-plan", "of_saved", is_flag=True, help="That of what `plan --save` writes.")
-def schema(fragment: bool, of_saved: bool) -> None:
+@click.option("--plan", "of_plan", is_flag=True, help="That of what `plan --format json` prints.")
+def schema(fragment: bool, of_saved: bool, of_plan: bool) -> None:
     """Print the JSON Schema of the recipe format, for editors."""
     from croissant_recipes import api
 
-    if fragment and of_saved:
-        raise click.UsageError("--fragment and --saved-plan exclude each other")
-    click.echo(api.saved_plan_schema_text() if of_saved else api.schema_text(fragment=fragment), nl=False)
+    if fragment + of_saved + of_plan > 1:
+        raise click.UsageError("--fragment, --saved-plan and --plan exclude each other")
+    if of_plan or of_saved:
+        click.echo(api.plan_schema_text() if of_plan else api.saved_plan_schema_text(), nl=False)
+    else:
+        click.echo(api.schema_text(fragment=fragment), nl=False)
 
 
 @main.command(
@@ -536,18 +585,59 @@ def _options(flags: dict[str, Any]) -> Options:
 
 
 def _progress(flags: dict[str, Any]) -> Any:
-    if flags["quiet"] or flags["form"] == "json":
+    if flags["quiet"] or flags["form"] != "text":
         return None
     from croissant_recipes import terminal
 
     return terminal.progress_for(sys.stderr)
 
 
-def _render(results: tuple[Planned, ...], flags: dict[str, Any], *, show_plan: bool) -> None:
-    _show([result.report for result in results], flags, show_plan=show_plan)
+def _report_files(flags: dict[str, Any]) -> dict[str, Format]:
+    """The files to write reports to, each with its format; before a source is read, that they can be written."""
+    from croissant_recipes.stores import single_files
+
+    files = {path: of_file(path, flags["form"]) for path in flags["reports"]}
+    for path in files:
+        _writing(lambda path=path: single_files.refuse_file(path))  # type: ignore[misc]
+    chosen = [f"--{flag}" for flag in ("full", "only") if flags[flag]]
+    if chosen and not any(form.chooses for form in (*files.values(), FORMATS[flags["form"]])):
+        raise click.UsageError(
+            f"{' and '.join(chosen)}: {flags['form']} has all rows; text and Markdown show a part of them"
+        )
+    return files
 
 
-def _show(reports: Sequence[Report], flags: dict[str, Any], *, show_plan: bool = True) -> None:
+def _report(reports: Sequence[Report], flags: dict[str, Any], files: Mapping[str, Format] | None = None) -> None:
+    """Shows what would change, on standard output and in files."""
+    from croissant_recipes.render import findings
+    from croissant_recipes.render.view import View
+    from croissant_recipes.stores import single_files
+    from croissant_recipes.terminal import width_of
+
+    files = files or {}
+    view = View(full=flags.get("full", False), verbose=flags["verbose"], only=frozenset(flags.get("only", ())))
+    for path, form in files.items():
+        content = f"{form.makes(reports, view)}\n".encode()
+        _writing(lambda path=path, content=content: single_files.write_file(path, content))  # type: ignore[misc]
+    # What is asked for and goes to a file is not told twice.
+    form = FORMATS["text"] if FORMATS[flags["form"]] in files.values() else FORMATS[flags["form"]]
+    if not form.tells_findings:
+        # A plan shows in its layers what they replace, and who asked for a config with an overlay has what is advised.
+        told_already = {Code.SHADOWED, *([Code.OVERLAY_NEEDED] if flags.get("config_overlay") else [])}
+        found = dict.fromkeys(d for r in reports for d in r.findings if d.code not in told_already)
+        _echo_err(findings.diagnostics(found, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
+    if flags["quiet"] and form is FORMATS["text"]:
+        return
+    text = form.makes(reports, replace(view, width=width_of(sys.stdout), paint=paint_for(sys.stdout)))
+    if text:
+        click.echo(text)
+    for path in files:
+        _echo_err(printable(f"Wrote {path}.") if not flags["quiet"] else "")
+
+
+def _told(results: tuple[Planned, ...], flags: dict[str, Any]) -> None:
+    """Says what a build did."""
+    reports = [result.report for result in results]
     if flags["form"] == "json":
         from croissant_recipes.render import as_json
 
@@ -555,22 +645,15 @@ def _show(reports: Sequence[Report], flags: dict[str, Any], *, show_plan: bool =
         return
     from croissant_recipes.render import findings, text
 
-    # A plan shows in its layers what they replace, and who asked for a config with an overlay has what is advised.
-    told_already = {Code.SHADOWED} if show_plan else set()
-    if flags.get("config_overlay"):
-        told_already.add(Code.OVERLAY_NEEDED)
+    told_already = {Code.OVERLAY_NEEDED} if flags["config_overlay"] else set()
     for _, group in groupby(reports, key=lambda r: r.path):
         of_recipe = list(group)
         found = dict.fromkeys(d for r in of_recipe for d in r.findings if d.code not in told_already)
         _echo_err(findings.diagnostics(found, quiet=flags["quiet"], paint=paint_for(sys.stderr)))
-        if flags["quiet"]:
-            continue
-        if show_plan and any(r.has_plan for r in of_recipe):
-            click.echo(text.planned(of_recipe, verbose=flags["verbose"], paint=paint_for(sys.stdout)))
         for report in of_recipe:
-            if not show_plan and (report.written or all(r.ok for r in reports)):
+            if not flags["quiet"] and (report.written or all(r.ok for r in reports)):
                 click.echo(text.built(report))
-    if not show_plan and not all(r.ok for r in reports) and not any(r.written for r in reports):
+    if not all(r.ok for r in reports) and not any(r.written for r in reports):
         click.echo("Nothing was written.", err=True)
 
 

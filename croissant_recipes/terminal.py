@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -69,3 +70,16 @@ class Lines:
 def progress_for(stream: TextIO) -> Bars | Lines:
     """Bars where the stream is a terminal."""
     return Bars(stream) if stream.isatty() else Lines(stream)
+
+
+_USUAL, _NARROWEST = 80, 40
+"""Columns."""
+
+
+def width_of(stream: TextIO) -> int:
+    """How many columns a line has: those of the terminal, and elsewhere as many as most terminals have."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else _USUAL
+    except (OSError, ValueError):
+        columns = _USUAL
+    return max(columns or _USUAL, _NARROWEST)

@@ -18,7 +18,9 @@ from mutations import mutate, of_json
 from croissant_recipes import Options, build, check, plan
 from croissant_recipes.api import Planned
 from croissant_recipes.diagnostics import Diagnostic
-from croissant_recipes.render import as_json, findings, text
+from croissant_recipes.render import findings
+from croissant_recipes.render.formats import FORMATS
+from croissant_recipes.render.view import View
 from tests.portal_server import Fault, Mangle
 
 DATASET = """\
@@ -425,7 +427,7 @@ class Folder:
 def _told(results: tuple[Planned, ...]) -> str:
     reports = [result.report for result in results]
     told = "".join(findings.diagnostics(report.findings) for report in reports)
-    return told + as_json.reports(reports) + text.planned(reports, verbose=True)
+    return told + "".join(form.makes(reports, View(verbose=True)) for form in FORMATS.values())
 
 
 def _refuse(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_plan_writes_nothing(lab: Path) -> None:
     result = run("plan", "quickstart.yaml")
     assert result.exit_code == ExitCode.GOOD
     assert "picks 'ribosome:*/*' selects 6" in result.stdout
-    assert "A new Croissant:" in result.stdout
+    assert "(quickstart): a new Croissant\n" in result.stdout
     assert sorted(p for p in lab.rglob("*")) == before
 
 
@@ -115,16 +116,19 @@ def test_build_then_nothing_to_do(lab: Path) -> None:
     assert first.exit_code == second.exit_code == ExitCode.GOOD
     assert first.stdout.startswith("Built: ")
     assert second.stdout.startswith("Up to date: ")
-    assert "No changes" in run("plan", "quickstart.yaml").stdout
+    assert run("plan", "quickstart.yaml").stdout == "quickstart.yaml: no changes: the Croissant is up to date.\n"
 
 
 def test_a_build_says_what_it_wrote_though_no_row_changed(lab: Path) -> None:
+    recipe = ("quickstart.yaml",)
     run("build", "quickstart.yaml")
     with (lab / "sample/Croissant/croissant-recipe.parquet").open("ab") as file:
         file.write(b"damage")
-    planned, built = run("plan", "quickstart.yaml"), run("build", "quickstart.yaml")
+    short, planned, built = run("plan", *recipe), run("plan", "-v", *recipe), run("build", *recipe)
     stay = "rows and metadata stay as they are, and a build writes croissant-recipe.parquet anew."
-    assert planned.stdout.endswith(f"No changes: {stay}\n")
+    assert f"\nNo changes: {stay}\n" in planned.stdout
+    assert short.stdout.startswith("quickstart.yaml: no changes: rows and metadata stay as they are, and a build wr")
+    assert len(short.stdout) == 81, "one line of a terminal"
     assert built.stdout.startswith("Built: ")
     assert built.stdout.endswith("\n  rows and metadata stayed as they were; written anew: croissant-recipe.parquet\n")
     document = json.loads(run("build", "--format", "json", "quickstart.yaml").stdout)["recipes"][0]
@@ -153,9 +157,12 @@ def test_a_changed_object_shows_what_changed(lab: Path) -> None:
     run("build", "quickstart.yaml")
     edit(lab / "quickstart.yaml", "expect:", "objects: {ribosome: {radius: 150}}\n\nexpect:")
     edit(lab / "quickstart.yaml", "denoised tomograms of a small", "raw tomograms of a small")
-    shown = run("plan", "quickstart.yaml").stdout
-    assert "  ~ object ribosome: radius 130.0 -> 150.0\n" in shown
-    assert "  ~ description: …ations over denoised tomograms o… -> …ations over raw tomograms o…\n" in shown
+    shown = run("plan", "--full", "quickstart.yaml").stdout
+    assert "\n~ object ribosome: radius 130.0 -> 150.0 (quickstart.yaml:" in shown
+    assert (
+        "\n~ description: …ations over denoised tomograms o… -> …ations over raw tomograms o… (quickstart.yaml:"
+        in shown
+    )
 
 
 class Terminal(io.StringIO):
@@ -187,7 +194,7 @@ def test_severities_and_what_comes_and_goes_have_colours() -> None:
 @pytest.mark.parametrize("name", ["", *main.commands])
 def test_help_is_whole_and_has_an_example(name: str) -> None:
     shown = run(*([name] if name else []), "--help").stdout
-    assert "..." not in shown.replace("RECIPE...", "").replace("[ARGS]...", ""), "a summary is cut off"
+    assert "..." not in re.sub(r"RECIPE\.\.\.|\[ARGS\]\.\.\.|REV\.\.\.REV", "", shown), "a summary is cut off"
     assert f"\n    croissant-recipe {name}" in shown.partition("Example")[2]
     assert max(map(len, shown.splitlines())) <= 80
 
@@ -196,7 +203,7 @@ def test_a_changed_recipe_shows_as_a_diff(lab: Path) -> None:
     run("build", "quickstart.yaml")
     edit(lab / "quickstart.yaml", 'val: ["TS_003"]', 'test: ["TS_003"]')
     result = run("plan", "quickstart.yaml")
-    assert "    ~ TS_003: split val -> test\n" in result.stdout
+    assert "\n    TS_003: split val -> test\n" in result.stdout
 
 
 def test_expectation_blocks(lab: Path) -> None:

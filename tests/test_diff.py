@@ -377,7 +377,7 @@ def test_the_command(lab: Repo) -> None:
     run = CliRunner().invoke
     shown = run(main, ["diff", "HEAD~1..HEAD"])
     assert shown.exit_code == 0
-    assert shown.stdout.startswith("HEAD~1 -> HEAD (sample, sample.yaml)\n")
+    assert shown.stdout.startswith("HEAD~1 -> HEAD (sample, sample.yaml): breaking")
     assert "0 added, 0 changed, 5 removed" in shown.stdout or "-5" in shown.stdout
     assert run(main, ["diff", "--exit-code", "HEAD~1..HEAD"]).exit_code == ExitCode.BREAKING
     allowed = ["--allow", "removed:picks", "--exit-code"]

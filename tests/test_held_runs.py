@@ -18,6 +18,7 @@ from croissant_recipes.codes import Code
 from croissant_recipes.compiler.layers import Fate
 from croissant_recipes.compiler.planner import Plan
 from croissant_recipes.render import text
+from croissant_recipes.render.view import View
 from croissant_recipes.schema import ARTIFACT_TYPES, ARTIFACTS
 from croissant_recipes.sources.base import Inventory
 from tests.portal_server import Server, serve
@@ -387,7 +388,7 @@ def test_a_plan_says_how_many_runs_hold_what_is_asked_for(tmp_path: Path, server
     runs = {"having": [{"picks": "thyroglobulin"}, "tomograms"], "lacking": {"segmentations": "*?instance=true"}}
     layer = {"export": [*parts], "runs": runs, "picks": "thyroglobulin", "allow_empty": True}
     found = planned(tmp_path, server.url, layer, parts)
-    lines = text.planned([found.report], verbose=False).splitlines()
+    lines = text.planned([found.report], View(height=None, width=200)).splitlines()
     (at,) = [i for i, line in enumerate(lines) if line.startswith("layer 1")]
     assert lines[at].startswith("layer 1 (export p10000 and p10440): adds 3 runs, 12 tomograms, 3 picks, ")
     assert lines[at + 1 : at + 3] == [

@@ -20,6 +20,7 @@ from croissant_recipes.croissant import manifest
 from croissant_recipes.croissant.serialize import read_csv
 from croissant_recipes.diagnostics import Severity
 from croissant_recipes.render import text
+from croissant_recipes.render.view import View
 from croissant_recipes.schema import RECORD_SETS
 
 Rows = Mapping[tuple[str, float, str], str]
@@ -120,7 +121,7 @@ def test_a_collision_is_found_shown_and_resolved(tmp_path: Path) -> None:
     stopped = built(recipe(tmp_path, [url], layer % ""))
     (told,) = with_code(stopped.diagnostics, Code.COLLISION)
     assert told.notes[0] == "run 'A', voxel_size (none), tomo_type 'one' is the key of:"
-    assert "collision in tomograms: A, (none), one" in text.planned([stopped.report], verbose=False)
+    assert "collision in tomograms: A, (none), one" in text.planned([stopped.report], View(verbose=True))
     assert built(recipe(tmp_path, [url], layer % ", on_collision: last")).written
     assert rows(tmp_path) == {("A", -1.0, "one"): "2.zarr"}
 

@@ -124,7 +124,7 @@ def test_requests_are_shown_on_demand_and_in_json(server: Server, folder: Path) 
     first, second = json.loads(run("plan", "--format", "json", "recipe.yaml").stdout)["recipes"][0]["layers"]
     assert {r["what"] for r in second["requests"]} == {"picks, all runs"}
     assert len(first["requests"]) == 6
-    assert all(r["cached"] and r["rows"] > 0 and r["bytes"] > 0 and r["age_seconds"] >= 0 for r in first["requests"])
+    assert all(r["cached"] and r["rows"] > 0 and r["bytes"] > 0 and r["age_seconds"] is None for r in first["requests"])
 
 
 # The cache
@@ -207,13 +207,13 @@ def test_init_writes_a_commented_recipe_that_checks_plans_and_builds(server: Ser
     assert [o["label"] for o in document["objects"].values()] == [*range(1, len(document["objects"]) + 1)]
     assert [*document["objects"]] == sorted(document["objects"])
     # The tomograms of dataset 10440 that there are most of are there twice in one run.
-    assert "collision in tomograms" in run("plan", "recipe.yaml").stdout
+    assert "collision in tomograms" in run("plan", "-v", "recipe.yaml").stdout
     run("build", "recipe.yaml")
     assert len(read(folder / f"build/{document['name']}")) > 10
-    again, planned = run("build", "recipe.yaml").stdout, run("plan", "recipe.yaml").stdout
+    again, planned = run("build", "recipe.yaml").stdout, run("plan", "-v", "recipe.yaml").stdout
     asked = r" by the portal's answers of \d{4}-\d\d-\d\d \d\d:\d\d UTC \(--refresh asks anew\)"
     assert re.match(rf"Up to date: .*\){asked}\n$", again)
-    assert re.search(rf"\nNo changes: the Croissant is up to date{asked}\.\n$", planned)
+    assert re.search(rf"\nNo changes: the Croissant is up to date{asked}\.\n", planned)
     assert "answers of" not in run("build", "--refresh", "recipe.yaml").stdout
 
 

@@ -22,6 +22,7 @@ from croissant_recipes.diagnostics import Diagnostic, Severity
 from croissant_recipes.language import normal_form
 from croissant_recipes.options import Options
 from croissant_recipes.render import as_json, text
+from croissant_recipes.render.view import View
 from tests.portal_server import Server, serve
 from tests.portal_tables import Tables, generate
 
@@ -324,7 +325,7 @@ def test_what_the_recipe_says_wins(server: Server, tmp_path: Path) -> None:
 def test_the_plan_says_where_each_value_comes_from(server: Server, tmp_path: Path) -> None:
     recipe = write(tmp_path, server.url, TOMOGRAMS, MASKS, dataset={"from": "portal", "version": "1.0.0"})
     (result,) = api.plan(recipe)
-    shown = text.planned([result.report], verbose=False)
+    shown = text.planned([result.report], View(height=None, width=300))
     block = shown[shown.index("dataset, where") :].split("\n\n")[0]
     first = [a["name"] for a in TABLES["DatasetAuthor"] if a["datasetId"] == 10000][:3]
     assert block.splitlines() == [

@@ -67,7 +67,7 @@ def test_the_schema_beside_the_recipes_is_the_one_that_the_command_prints() -> N
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_plan_and_build(name: str, copied: Path, snapshot: SnapshotAssertion) -> None:
-    planned = _text("plan", name)
+    planned = _text("plan", "-v", name)
     assert planned.replace(str(copied), "<copy>") == snapshot
     _text("build", name)
     (built,) = api.plan(name)

@@ -237,13 +237,16 @@ def test_a_renaming_recipe_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     planned = CliRunner().invoke(main, ["plan", "recipe.yaml"])
     told = planned.stdout.splitlines()
-    assert "  runs: +0 ~1 -0, 1 split move, 1 unchanged" in told
-    start = told.index("  picks: +0 ~0 -0, 12 renamed, 0 unchanged")
-    assert told[start + 1 : start + 3] == [
-        "    renamed:",
-        "      ~ TS_1, ada, 1, ribosome -> TS_1, ada, v1, ribosome (by source name)",
-    ]
-    assert told[start + 12] == "      ~ and 2 more rows"
+    assert told[1] == told[-1] == "+0 ~1 -0, 12 renamed, 1 split move: split-unsafe"
+    assert ["runs", "0", "1", "0", "0", "1"] in [line.split() for line in told]
+    assert ["picks", "0", "0", "0", "12", "0"] in [line.split() for line in told]
+    start = next(
+        i
+        for i, line in enumerate(told)
+        if line.startswith("~ 1 picks renamed (breaking; declared; session_id), recipe.yaml:7: ")
+    )
+    assert told[start + 1] == "    TS_1, ada, 1, ribosome -> TS_1, ada, v1, ribosome (by source name)"
+    assert told[start + 8] == "  and 8 more groups with 8 rows (--full shows all)"
     document = json.loads(CliRunner().invoke(main, ["plan", "--format", "json", "recipe.yaml"]).stdout)
     changes = document["recipes"][0]["changes"]
     of_picks = changes["record_sets"]["picks"]

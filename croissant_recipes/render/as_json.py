@@ -12,6 +12,8 @@ from croissant_recipes.compiler.shares import ObjectShares
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.report import LayerReport, Report
+from croissant_recipes.review.causes import Cause
+from croissant_recipes.review.groups import Group
 from croissant_recipes.review.reviewing import Review
 from croissant_recipes.schema import ARTIFACTS
 from croissant_recipes.shown import printable_json
@@ -106,7 +108,8 @@ def _layer(layer: LayerReport) -> dict[str, Any]:
             for r in layer.replaces
         ],
         "shadowed": dict(layer.shadowed),
-        "requests": [asdict(r) for r in layer.requests],
+        # How old an answer is depends on when one asks.
+        "requests": [{**asdict(r), "age_seconds": None} for r in layer.requests],
     }
 
 
@@ -180,6 +183,39 @@ def _review(review: Review) -> dict[str, Any]:
             "asked": version.asked,
             "enough": version.enough,
         },
+        "groups": [_group(group) for group in review.groups],
+        "causes": {
+            "objects": {name: _cause(cause) for name, cause in review.causes.objects.items()},
+            "metadata": {key: _cause(cause) for key, cause in review.causes.metadata.items()},
+            "split_moves": [_cause(review.causes.all[number]) for number in review.causes.split_moves],
+        },
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    """``rows`` are positions in the list of that kind of the record set."""
+    return {
+        "record_set": group.record_set,
+        "kind": group.kind,
+        "class": group.change_class.value,
+        "cause": _cause(group.cause),
+        "declared": group.declared,
+        "fields": list(group.fields),
+        "count": len(group.rows),
+        "rows": group.rows.tolist(),
+    }
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "kind": str(cause.kind),
+        "text": cause.what,
+        "file": cause.file,
+        "line": cause.line,
+        "column": cause.column,
+        "layer": cause.layer,
+        "source": cause.source,
+        "depositions": list(cause.depositions),
     }
 
 
