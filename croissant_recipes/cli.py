@@ -290,7 +290,7 @@ def _comparing(command: Callable[..., None]) -> Callable[..., None]:
 @main.command(
     epilog=_examples(
         "diff old/Croissant new/Croissant",
-        "diff https://example.org/v1/Croissant/metadata.json sample/Croissant",
+        "diff https://example.org/v1/Croissant sample/Croissant",
         "diff first.yaml second.yaml",
         "diff main..HEAD",
         "diff v1.0.0..v1.1.0 recipe.yaml",

@@ -42,6 +42,8 @@ def _as_anywhere(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "<folder>").replace(
         f"croissant-recipes {__version__}", "croissant-recipes <version>"
     )
+    # Of a long path the end is shown: how much of it depends on where it is.
+    text = re.sub(r"…\S*/(\w+/Croissant)", r"…/\1", text)
     return _OF_ALL_PAGES.sub("", text) + "\n"
 
 
