@@ -251,6 +251,15 @@ def diff(*versions: PathLike, options: Options | None = None, progress: Progress
                 compared, found = diffing.of_two(named[0], named[1], options, workers, progress)
         except DiagnosticError as error:
             return Diff((), error.diagnostics)
+        if options.points is not None:
+            from croissant_recipes import changed_points
+
+            compared = [
+                replace(c, review=changed_points.with_geometry(c.review, options.points, workers, progress))
+                if c.review is not None
+                else c
+                for c in compared
+            ]
     reviews = [c.review for c in compared if c.review is not None]
     unused = _unused_words(reviews, options, lambda word: any(r.uses(word) for r in reviews))
     return Diff(tuple(compared), in_order([*found, *(unused if len(reviews) == len(compared) else ())]))
@@ -534,6 +543,8 @@ def _run(
         by_path = {recipe.path: was for (recipe, _), was in zip(loaded, earlier, strict=True)}
         previews = _against(previews, outcomes, by_path, others, options)
     previews = _with_unused_words(previews, options)
+    if options.points is not None and not write:
+        previews = _with_points(previews, options.points, options, progress)
     made = [(p.plan, p.prepared, p.output) for p in previews if p.plan and p.prepared and p.output]
     if kept is not None and len(made) == len(previews):
         # What stands against a build now may well be what moved.
@@ -571,6 +582,25 @@ def _against(
             found.append(replace(preview, diagnostics=in_order([*preview.diagnostics, *error.diagnostics])))
             continue
         found.append(replace(preview, against=compared, diagnostics=told))
+    return found
+
+
+def _with_points(previews: Sequence[Planned], distance: float, options: Options, progress: Progress) -> list[Planned]:
+    """Previews that say how the points of changed picks change."""
+    from croissant_recipes import changed_points
+    from croissant_recipes.work import Workers
+
+    found = []
+    with Workers(options.jobs, options.executor) as workers:
+        for p in previews:
+            if p.against is not None:
+                reviewed = changed_points.with_geometry(p.against.review, distance, workers, progress)
+                found.append(replace(p, against=replace(p.against, review=reviewed)))
+            elif p.prepared is not None:
+                reviewed = changed_points.with_geometry(p.prepared.review, distance, workers, progress)
+                found.append(replace(p, prepared=replace(p.prepared, review=reviewed)))
+            else:
+                found.append(p)
     return found
 
 

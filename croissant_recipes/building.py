@@ -228,7 +228,7 @@ def _prepare(
     diagnostics += planning.reader_diagnostics(content, files, strict=options.strict)
     origin = origin_of(plan, output)
     reviewed = review(
-        Side.of_existing(there_now) if there_now else None,
+        Side.of_existing(there_now, output.project_root.url) if there_now else None,
         Side.of_plan(plan, content.tables, json.loads(files[METADATA]), origin),
         options.allow,
     )

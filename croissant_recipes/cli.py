@@ -235,14 +235,50 @@ def check(recipes: tuple[str, ...], settings: tuple[str, ...], form: str, quiet:
     sys.exit(api.results_exit_code(results))
 
 
+class _WithPoints(click.Command):
+    """A command whose ``--points`` can go without a distance, before a recipe too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        found = list[str]()
+        for arg in args:
+            if found and found[-1] == "--points" and _is_number(arg):
+                found[-1] = f"--points={arg}"
+            else:
+                found.append(arg)
+        end = found.index("--") if "--" in found else len(found)
+        named = [f"--points={_MOVED:g}" if arg == "--points" else arg for arg in found[:end]]
+        return super().parse_args(ctx, named + found[end:])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_MOVED = 1.0
+
+_POINTS = click.option(
+    "--points",
+    type=click.FloatRange(0, 1e9),
+    metavar="[Å]",
+    help="Read changed picks, and say how many of their points were added, removed, turned, or moved by more than this "
+    f"distance, {_MOVED:g} Å unless given.",
+)
+
+
 @main.command(
+    cls=_WithPoints,
     epilog=_examples(
         "plan recipe.yaml",
         "plan -v --set voxel=20.0 recipe.yaml",
         "plan --report plan.html --report plan.md recipe.yaml",
-    )
+    ),
 )
 @_reporting
+@_POINTS
 @click.option(
     "--exit-code",
     is_flag=True,
@@ -284,17 +320,18 @@ def _comparing(command: Callable[..., None]) -> Callable[..., None]:
     """The options of ``diff``."""
     metavar = "A B | REV..REV [RECIPE...]"
     what = click.argument("recipes", nargs=-1, required=True, metavar=metavar, type=click.Path(path_type=str))
-    return _reporting(command, what)
+    return _reporting(_POINTS(command), what)
 
 
 @main.command(
+    cls=_WithPoints,
     epilog=_examples(
         "diff old/Croissant new/Croissant",
         "diff https://example.org/v1/Croissant sample/Croissant",
         "diff first.yaml second.yaml",
         "diff main..HEAD",
         "diff v1.0.0..v1.1.0 recipe.yaml",
-    )
+    ),
 )
 @_comparing
 @click.option(
@@ -581,6 +618,7 @@ def _options(flags: dict[str, Any]) -> Options:
         on_drift=flags.get("on_drift", "stop"),
         force=bool(flags.get("force")),
         allow=frozenset(flags["allow"]),
+        points=flags.get("points"),
     )
 
 

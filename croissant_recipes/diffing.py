@@ -154,7 +154,7 @@ def _named(named: str, params: Mapping[str, str], workers: Workers) -> _Version:
     place = standing.metadata_of(named)
     existing = standing.existing_at(place, workers)
     others, told = keyed_records.read(existing.manifest, place)
-    side = replace(Side.of_existing(existing), others=others)
+    side = replace(Side.of_existing(existing, place.parent.parent.url), others=others)
     return _Version(named, sides={None: side}, found=in_order([*existing.left_out, *told]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,9 +39,11 @@ class Options:
         on_drift: What happens to changes that others made to a built Croissant.
         force: Whether a Croissant that this recipe did not build may be replaced.
         allow: What this change may do that breaks somebody: words of ``allowing``.
+        points: The distance in Å by which a point of changed picks has to move to be told of; ``None`` where picks are
+            not read for that. Of ``plan`` and ``diff``.
 
     Raises:
-        ValueError: ``allow`` has a word that is none.
+        ValueError: ``allow`` has a word that is none, or ``points`` is no distance.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -54,8 +57,11 @@ class Options:
     on_drift: Literal["stop", "keep", "discard"] = "stop"
     force: bool = False
     allow: frozenset[str] = frozenset()
+    points: float | None = None
 
     def __post_init__(self) -> None:
+        if self.points is not None and not 0 <= self.points < math.inf:
+            raise ValueError(f"points takes a distance in Å, not {self.points!r}")
         # One text would be taken for its letters, and a word that nobody knows would allow nothing, silently.
         if isinstance(self.allow, str):
             raise ValueError(f"allow takes a set of words, not {self.allow!r}")  # noqa: TRY004 - as for a wrong word

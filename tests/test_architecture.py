@@ -28,7 +28,7 @@ LAYERS = (
     {"planning", "starter"},
     {"review"},
     {"building"},
-    {"comparing", "saved_plans"},
+    {"comparing", "saved_plans", "changed_points"},
     {"diffing"},
     {"adopting"},
     {"report"},

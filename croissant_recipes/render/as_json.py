@@ -13,6 +13,7 @@ from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.report import LayerReport, Report
 from croissant_recipes.review.causes import Cause
+from croissant_recipes.review.geometry import TURNED, Geometry, Summed
 from croissant_recipes.review.groups import Group
 from croissant_recipes.review.reviewing import Review
 from croissant_recipes.schema import ARTIFACTS
@@ -161,7 +162,7 @@ def _against(against: Against) -> dict[str, Any]:
 
 def _review(review: Review) -> dict[str, Any]:
     version = review.version
-    return {
+    found: dict[str, Any] = {
         "class": review.change_class.value,
         "risks": [
             {
@@ -189,6 +190,40 @@ def _review(review: Review) -> dict[str, Any]:
             "metadata": {key: _cause(cause) for key, cause in review.causes.metadata.items()},
             "split_moves": [_cause(review.causes.all[number]) for number in review.causes.split_moves],
         },
+    }
+    if review.geometry is not None:
+        found["geometry"] = _geometry(review.geometry)
+    return found
+
+
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "distance": geometry.distance,
+        "turned_by": TURNED,
+        "total": _summed(geometry.total),
+        "objects": {name: _summed(each) for name, each in geometry.objects.items()},
+        "picks": [
+            {
+                "key": dict(each.key),
+                "points": asdict(each.tally) if each.tally is not None else None,
+                "unread": {
+                    "before": each.before and each.before.value,
+                    "after": each.after and each.after.value,
+                },
+                "unsure": each.unsure,
+            }
+            for each in geometry.picks
+        ],
+    }
+
+
+def _summed(summed: Summed) -> dict[str, Any]:
+    return {
+        "points": asdict(summed.tally),
+        "compared": summed.compared,
+        "unread": summed.unread,
+        "unsure": summed.unsure,
+        "why": [{"version": v, "reason": reason.value, "picks": n} for (v, reason), n in summed.why.items()],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from croissant_recipes.croissant.diff import ChangedObject, Changes
 from croissant_recipes.differences import shown as both
-from croissant_recipes.render import layer_text, row_text, summary
+from croissant_recipes.render import layer_text, point_text, row_text, summary
 from croissant_recipes.render.findings import count
 from croissant_recipes.render.markup import code, html, text
 from croissant_recipes.render.row_text import SIGNS
@@ -129,6 +129,14 @@ def _report(page: _Page, report: Report, view: View) -> None:
     groups = [g for g in summary.worst_first(review.groups if review else ()) if view.shows(g.kind)]
     if changes.exists and groups:
         _groups(page, groups, part(_GROUPS))
+    if review is not None and review.geometry and review.geometry.picks:
+        (_, total), *objects = point_text.lines(review.geometry)
+        _listed(
+            page,
+            [f"- points of {text(total)}", *(f"  - {code(name)}: {text(what)}" for name, what in objects)],
+            part(_DETAILS),
+            "object",
+        )
     for name, lines in _details(report, changes, view):
         _folded(page, name, lines, part(_DETAILS))
     if view.whole and groups:

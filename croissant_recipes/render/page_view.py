@@ -16,7 +16,7 @@ from croissant_recipes.comparing import Against
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import ChangedObject, Changes
 from croissant_recipes.diagnostics import Diagnostic, key_text
-from croissant_recipes.render import bars, changed_rows, layer_graph
+from croissant_recipes.render import bars, changed_rows, layer_graph, point_text
 from croissant_recipes.render.bars import Plot
 from croissant_recipes.render.layer_graph import Graph
 from croissant_recipes.report import Report, Verdict
@@ -170,6 +170,7 @@ class ResultView:
     groups: tuple[GroupView, ...]
     groups_omitted: int
     since: SinceView | None
+    points: tuple[tuple[str, str], ...]
     split_moves: tuple[MoveView, ...]
     moves_omitted: int
     objects: tuple[ObjectView, ...]
@@ -221,6 +222,7 @@ def of(report: Report, number: int) -> ResultView:
         groups=views,
         groups_omitted=len(grouped) - len(groups),
         since=_since(report.against.since) if report.against and report.against.since else None,
+        points=tuple(point_text.lines(review.geometry)) if review and review.geometry else (),
         split_moves=tuple(_moves(review)) if review else (),
         moves_omitted=max(len(changes.split_moves) - _MOVES, 0) if changes else 0,
         objects=tuple(_object(found, review.causes.objects.get(found.name)) for found in review.changes.objects)

@@ -11,13 +11,14 @@ from itertools import groupby, islice
 from croissant_recipes.croissant.diff import ChangedObject, Changes, TableChanges
 from croissant_recipes.diagnostics import joined
 from croissant_recipes.differences import change
-from croissant_recipes.render import layer_text, row_text, summary
+from croissant_recipes.render import layer_text, point_text, row_text, summary
 from croissant_recipes.render.findings import count
 from croissant_recipes.render.row_text import SIGNS
 from croissant_recipes.render.view import Line, Section, View, cut, ending, fitted
 from croissant_recipes.report import Report, Verdict
 from croissant_recipes.review.causes import Cause, Causes
 from croissant_recipes.review.classes import ChangeClass
+from croissant_recipes.review.geometry import Geometry
 from croissant_recipes.review.groups import KINDS, Group
 from croissant_recipes.review.risks import Risk
 from croissant_recipes.review.wording import counted
@@ -184,6 +185,8 @@ def _changed(report: Report, view: View) -> Iterator[Section]:
     yield _counts(changes, view)
     if report.review is not None and (changes.exists or view.whole):
         yield _groups(report.review.groups, changes, view)
+    if report.review is not None and report.review.geometry and report.review.geometry.picks:
+        yield _points(report.review.geometry)
     yield _others(changes, report.review.causes if report.review else None, view)
 
 
@@ -258,6 +261,15 @@ def _group(group: Group, changes: Changes, view: View) -> list[list[Line]]:
     each = [Line(f"    {text}", end=more if i == len(samples) else "") for i, text in enumerate(samples, 1)]
     joint = Line(f"    {'; '.join(samples)}", end=more)
     return [[head, *why, *each], [head, *why, joint], [Line(f"{what}, {summary.why(group.cause)}", sign), joint]]
+
+
+def _points(geometry: Geometry) -> Section:
+    """What became of the points of changed picks."""
+    (_, total), *objects = point_text.lines(geometry)
+    blocks = [[[Line(f"  {name}: {what}")]] for name, what in objects]
+    return Section(
+        blocks, lambda n: f"  and {count(n, 'more object')} (--full shows all)", [Line(f"points of {total}")]
+    )
 
 
 def _others(changes: Changes, causes: Causes | None, view: View) -> Section:

@@ -14,6 +14,7 @@ from croissant_recipes.review import classes, composition, groups, reasons, risk
 from croissant_recipes.review.causes import Causes
 from croissant_recipes.review.classes import ChangeClass
 from croissant_recipes.review.composition import Compared
+from croissant_recipes.review.geometry import Geometry
 from croissant_recipes.review.groups import Group
 from croissant_recipes.review.risks import Risk
 from croissant_recipes.review.side import Side
@@ -35,6 +36,7 @@ class Review:
         change_class: The worst of all.
         version: The version that it asks for.
         before, after: What was compared; ``before`` is ``None`` where there was nothing.
+        geometry: How the points of picks change, where that was asked for.
     """
 
     changes: Changes
@@ -45,6 +47,7 @@ class Review:
     version: Version
     before: Side | None
     after: Side
+    geometry: Geometry | None = None
 
     @property
     def against(self) -> tuple[Risk, ...]:

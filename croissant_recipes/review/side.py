@@ -28,6 +28,7 @@ class Side:
         record: What the build noted that wrote it.
         plan: The plan that would write it, where it is one.
         others: Records of record sets that are not copick's, where they were read.
+        root: Where relative URLs of its rows start if its manifest does not say, ``""`` where that is not known.
     """
 
     tables: Tables
@@ -37,15 +38,16 @@ class Side:
     record: BuildRecord | None = None
     plan: Plan | None = None
     others: Mapping[str, KeyedRecords] = field(default_factory=dict)
+    root: str = ""
 
     @classmethod
-    def of_existing(cls, existing: Existing) -> Side:
-        """What is there."""
+    def of_existing(cls, existing: Existing, root: str = "") -> Side:
+        """What is there, in the project at a root."""
         record = existing.record
         if record is None:
-            return cls(existing.tables, existing.manifest)
+            return cls(existing.tables, existing.manifest, root=root)
         making = Making.of_origin(record.origin) if record.origin else None
-        return cls(existing.tables, existing.manifest, making, WrittenRows(existing, record, making), record)
+        return cls(existing.tables, existing.manifest, making, WrittenRows(existing, record, making), record, root=root)
 
     @classmethod
     def of_plan(cls, plan: Plan, tables: Tables, manifest: Mapping[str, Any], by: Origin) -> Side:

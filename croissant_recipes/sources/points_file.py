@@ -1,7 +1,7 @@
 """The points of a picks file: copick's JSON, in Å, and the portal's ndjson, in voxels.
 
 A point is where its particle's centre is. In copick that is its location, shifted by its transformation; files of the
-portal turn a point, and do not shift it. Instance ids, scores and orientations do not matter here.
+portal turn a point, and do not shift it. Instance ids and scores do not matter here.
 """
 
 from __future__ import annotations
@@ -39,6 +39,27 @@ def point_facts(path: str, data: bytes) -> PointFacts:
         return PointFacts(in_voxels=in_voxels)
     low, high = (tuple(map(float, ends)) for ends in (centres.min(axis=0), centres.max(axis=0)))
     return PointFacts(len(centres), low, high, *_nearest(centres), in_voxels)  # type: ignore[arg-type]
+
+
+def turned_points(path: str, data: bytes) -> tuple[_Centres, npt.NDArray[np.float64], bool]:
+    """The centres of the points of a picks file, how each is turned (3 x 3), and whether centres are in voxels.
+
+    Raises:
+        ValueError: It has no points that can be read.
+    """
+    in_voxels = path.endswith(NDJSON)
+    points = _lines(data) if in_voxels else _copick_points(data)
+    centres = _centres(points, _location if in_voxels else _centre)
+    rotations = np.empty((len(points), 3, 3))
+    for at, point in enumerate(points):
+        matrix = point.get("xyz_rotation_matrix" if in_voxels else "transformation_")
+        try:
+            rotations[at] = np.eye(3) if matrix is None else [[float(row[i]) for i in range(3)] for row in matrix[:3]]
+        except (TypeError, KeyError, IndexError, ValueError, OverflowError):
+            raise ValueError(f"points[{at}] has an orientation that is no matrix") from None
+    if not np.isfinite(rotations).all():
+        raise ValueError("an orientation has a number that is not finite")
+    return centres, rotations, in_voxels
 
 
 def as_values(facts: PointFacts) -> list[Any]:
