@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from croissant_recipes.cli import main
 from croissant_recipes.codes import ExitCode
+from croissant_recipes.render.formats import FORMATS
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SECRET = "planted-secret"
@@ -33,7 +34,7 @@ def told_and_written(recipe: str, folder: Path) -> tuple[str, int]:
     (folder / "recipe.yaml").write_text("recipe: 1\nname: a\n" + recipe, encoding="utf-8")
     said, code = "", 0
     for command in ("check", "plan", "build"):
-        for form in ("text", "json"):
+        for form in FORMATS if command == "plan" else ("text", "json"):
             result = CliRunner().invoke(main, [command, "recipe.yaml", "--format", form])
             said += result.output
             code = result.exit_code

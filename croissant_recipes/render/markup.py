@@ -44,7 +44,7 @@ def code(value: object, longest: int = _LONGEST) -> str:
 
 def html(value: object, longest: int = _LONGEST) -> str:
     """A sentence inside an element of HTML in which there is no Markdown, such as ``summary``."""
-    return "".join(c if c.isalnum() or c in " .,-" else _entity(c) for c in _cut(printable(str(value)), longest))
+    return "".join(c if c.isalnum() or c in " ," else _entity(c) for c in _cut(printable(str(value)), longest))
 
 
 def _entity(character: str) -> str:

@@ -129,7 +129,8 @@ def _shown(parts: Sequence[Sequence[Line]], view: View) -> Iterator[str]:
 
 
 def _summed(report: Report) -> list[Line]:
-    return [Line(summary.line(report), _role(report))] if report.changes is not None else []
+    numbers, of, verdict = summary.line(report).rpartition(": ")
+    return [Line(numbers, _role(report), of + verdict)] if report.changes is not None else []
 
 
 def _role(report: Report) -> str:
@@ -280,7 +281,8 @@ def _others(changes: Changes, causes: Causes | None, view: View) -> Section:
         return Section([[[Line(f"objects: {names}")]]] if objects else [])
     # What made it is another one wherever anything is.
     keys = [key for key in changes.metadata if view.whole or not key.startswith("prov:")]
-    told = [_object(found, causes.objects.get(found.name) if causes else None) for found in objects]
+    known = causes if changes.exists else None
+    told = [_object(found, known.objects.get(found.name) if known else None) for found in objects]
     if changes.exists and view.shows("changed"):
         told += [
             Line(f"~ {key}: {change(*changes.metadata[key])}", "~", _at(causes.metadata.get(key) if causes else None))

@@ -137,8 +137,9 @@ class Section:
 
 
 def fitted(sections: Sequence[Section], height: int | None) -> list[list[Line]]:
-    """The lines of each section that has some, in at most so many: what is longest gives up most. Between two of them
-    is an empty line, unless something would have to be left out for it.
+    """The lines of each section that has some, in at most so many: what is longest gives up most, and where there is
+    hardly any room the last ones are left out. Between two of them is an empty line, unless something would have to be
+    left out for it.
     """
     levels = [0] * len(sections)
     told = [section.lines(0) for section in sections]
@@ -153,7 +154,9 @@ def fitted(sections: Sequence[Section], height: int | None) -> list[list[Line]]:
             return [[line for lines in told for line in lines]]
         left = minor or forms or [i for i, section in enumerate(sections) if levels[i] < section.last]
         if not left:
-            break
+            while told and used() > height:
+                told.pop()
+            return [lines] if (lines := [line for lines in told for line in lines]) else []
         i = max(left, key=lambda i: len(told[i]))
         levels[i] += 1
         told[i] = sections[i].lines(levels[i])
