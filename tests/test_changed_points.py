@@ -14,12 +14,19 @@ from samples import built, copy_sample, write_recipe
 from scipy.spatial.transform import Rotation
 
 from croissant_recipes import Options, api
+from croissant_recipes.changed_points import with_geometry
 from croissant_recipes.cli import main
 from croissant_recipes.croissant import manifest
+from croissant_recipes.progress import Silent
 from croissant_recipes.render import as_json, html_report, markdown, text
 from croissant_recipes.render.view import View
 from croissant_recipes.review.geometry import Geometry, Points, Tally, Unread, compare, matched
+from croissant_recipes.review.reviewing import review
+from croissant_recipes.review.side import Side
 from croissant_recipes.sources.points_file import turned_points
+from croissant_recipes.work import Workers
+from tests.croissants import tables_of
+from tests.reviewed import picks
 
 # How points are matched
 
@@ -236,3 +243,26 @@ def test_a_distance_that_is_none_is_refused() -> None:
     for distance in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="points"):
             Options(points=distance)
+
+
+def test_two_croissants_are_compared(sample: Path) -> None:
+    recipe = both(sample)
+    built(Path(recipe), output="later")
+    (compared,) = api.diff("sample/Croissant", "later/Croissant", options=Options(points=1.0)).compared
+    assert compared.review is not None
+    assert compared.review.geometry is not None
+    assert compared.review.geometry.total.tally == Tally(3, 4, added=1, moved=1, farthest=4.0)
+
+
+def test_rows_without_a_sha256_are_said_to_be_unsure(tmp_path: Path) -> None:
+    for name, found in (("old", BEFORE), ("new", AFTER)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"points": [*found]}))
+    old, new = (
+        Side(tables_of({"picks": [picks("TS_001", "ribosome", url=f"{name}.json")]}), {}, root=str(tmp_path))
+        for name in ("old", "new")
+    )
+    with Workers(1) as workers:
+        found = with_geometry(review(old, new), 1.0, workers, Silent()).geometry
+    assert found is not None
+    assert (found.total.compared, found.total.unsure) == (1, 1)
+    assert found.total.tally == Tally(3, 4, added=1, moved=1, farthest=4.0)
