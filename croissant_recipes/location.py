@@ -67,6 +67,11 @@ def percent_encoded_address(address: str) -> str:
     return address[:at] + percent_encoded(address[at:])
 
 
+def is_of(text: str, protocol: str) -> bool:
+    """Whether a text is a URL of a protocol, such as ``s3``; cheap, as it is asked of every row."""
+    return text.startswith(f"{protocol}://")
+
+
 def is_roundabout(place: str) -> bool:
     """Whether a path or URL holds what can be left out or written in another way, where it is on this machine."""
     return _ROUNDABOUT.search(place) is not None

@@ -18,6 +18,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from croissant_recipes.location import is_of
+
 Check = Callable[[Any], str | None]
 """Says what of a value is not as it should be, and where: ``rows.3.id is no Int``; ``None`` where all is."""
 
@@ -98,7 +100,7 @@ def _place(inner: Check) -> Check:
 
     def check(value: Any) -> str | None:
         problem = inner(value)
-        if problem is None and value and not value.startswith("s3://"):
+        if problem is None and value and not is_of(value, "s3"):
             return "is no place on S3"
         return problem
 
