@@ -124,10 +124,8 @@ def unpacked(packed: dict[str, Any], rows: int) -> list[str]:
 def test_the_verdict_and_the_summary_come_first() -> None:
     page = shown(changed())
     [title] = page.texts("h2")
-    assert title == "split-unsafe +1 ~2 -2, 2 renamed, 1 split move"
-    assert any(
-        "version 1.0.0 → 1.0.1, and the change asks for 2.0.0 or higher (a major step)" in t for t in page.texts("p")
-    )
+    assert title == "split-unsafe +1 ~2 -2, 2 renamed, 1 split move, 3 objects"
+    assert any("version 1.0.0 -> 1.0.1 is too low: a major step asks for 2.0.0" in t for t in page.texts("p"))
     headings = page.texts("h3")
     assert headings.index("Risks") < headings.index("Why: groups by cause") < headings.index("Changes per record set")
 
@@ -160,7 +158,7 @@ def test_groups_tell_their_cause_and_its_place() -> None:
     assert f"{EXCLUDED.what} layer 1 recipes/some.yaml:31" in removed
     assert "TS_3, ada, 1, virus" in removed
     [added] = [row for row in rows if "added tomograms 1" in row]
-    assert "source portal moved layer 2 depositions 10358, 10359" in added
+    assert "source portal moved (depositions 10358 and 10359) layer 2" in added
 
 
 def test_names_that_the_recipe_gives_are_told_apart() -> None:
@@ -180,7 +178,7 @@ def test_objects_metadata_and_moves_have_causes_too() -> None:
     rows = shown(replace(found, review=replace(found.review, causes=causes))).texts("tr")
     told = f"{EXCLUDED.what} layer 1 recipes/some.yaml:31"
     assert f"~ ribosome {told} radius 60.0 65.0" in rows
-    assert "version source portal moved layer 2 depositions 10358, 10359 1.0.0 1.0.1" in rows
+    assert "version source portal moved (depositions 10358 and 10359) layer 2 1.0.0 1.0.1" in rows
     assert f"TS_1 test train {told}" in rows
 
 

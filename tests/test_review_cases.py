@@ -29,7 +29,7 @@ RENDERINGS = {
 }
 """By the ending of the files: the format, and how much of it."""
 
-_OF_ALL_PAGES = re.compile(r"<(style|script)\b[^>]*>.*?</\1>", re.DOTALL)
+_OF_ALL_PAGES = re.compile(r"<(style|script)\b[^>]*>.*?</\1>|<meta http-equiv[^>]*>", re.DOTALL)
 
 
 def _extension(ending: str) -> type[SingleFileSnapshotExtension]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from croissant_recipes import __version__
-from croissant_recipes.render import page_view
+from croissant_recipes.render import page_view, summary
 from croissant_recipes.report import Report
 from croissant_recipes.shown import printable, shown
 
@@ -57,7 +57,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters["shown"] = lambda value: shown(str(value))
+    environment.filters |= {
+        "shown": lambda value: shown(str(value)),
+        "sentence": lambda cause: shown(summary.sentence(cause)),
+        "place": summary.place,
+    }
     return environment
 
 

@@ -16,7 +16,7 @@ from croissant_recipes.comparing import Against
 from croissant_recipes.croissant import diff
 from croissant_recipes.croissant.diff import ChangedObject, Changes
 from croissant_recipes.diagnostics import Diagnostic, key_text
-from croissant_recipes.render import bars, changed_rows, layer_graph, point_text
+from croissant_recipes.render import bars, changed_rows, layer_graph, point_text, summary
 from croissant_recipes.render.bars import Plot
 from croissant_recipes.render.layer_graph import Graph
 from croissant_recipes.report import Report, Verdict
@@ -24,7 +24,6 @@ from croissant_recipes.review.causes import Cause
 from croissant_recipes.review.groups import Group
 from croissant_recipes.review.reviewing import Review
 from croissant_recipes.review.risks import Risk
-from croissant_recipes.review.versions import Version
 from croissant_recipes.shown import shown
 
 _STATIC_ROWS = 200
@@ -75,7 +74,7 @@ class GroupView:
             "record_set": self.record_set,
             "change_class": self.change_class,
             "rank": self.rank,
-            "cause": shown(self.cause.what),
+            "cause": shown(summary.sentence(self.cause)),
             "total": self.n,
         }
 
@@ -189,7 +188,7 @@ def of(report: Report, number: int) -> ResultView:
     review = report.review
     changes, risks = (review.changes, review.risks) if review else (None, ())
     exists = changes is not None and changes.exists
-    grouped = _worst_first(review.groups if review else ())
+    grouped = summary.worst_first(review.groups if review else ())
     groups = grouped[:_GROUPS]
     most = changed_rows.shares([len(group) for group in groups], changed_rows.MOST)
     told = [
@@ -208,11 +207,11 @@ def of(report: Report, number: int) -> ResultView:
         output_name=report.output_name,
         output=report.output,
         against=_against(report.against, report.path) if report.against else "",
-        verdict=_verdict(report),
-        verdict_class=_verdict_class(report),
+        verdict=summary.word(report),
+        verdict_class=summary.word(report).replace(" ", "-"),
         stopped=report.verdict is Verdict.STOPPED,
-        summary=_summary(changes),
-        version_line=_version(review.version) if review else "",
+        summary=summary.numbers(changes) if changes is not None else "no plan",
+        version_line=summary.version(review.version) if review else "",
         exists=exists,
         findings=report.findings,
         risks=risks[:_RISKS],
@@ -239,43 +238,6 @@ def of(report: Report, number: int) -> ResultView:
         graph=layer_graph.graph(report, changed) if report.has_plan else None,
         layers=tuple(_layers(report, changed)),
     )
-
-
-def _verdict(report: Report) -> str:
-    if report.verdict is Verdict.CHANGES and report.review:
-        return str(report.review.change_class)
-    return {Verdict.NEW: "new", Verdict.UP_TO_DATE: "no changes"}.get(report.verdict, report.verdict.value)
-
-
-def _verdict_class(report: Report) -> str:
-    return "good" if report.verdict is Verdict.UP_TO_DATE else _verdict(report).replace(" ", "-")
-
-
-def _version(version: Version) -> str:
-    """``version 1.0.0 → 1.0.1; the change asks for a major step, 2.0.0 or higher``."""
-    if version.after is None:
-        return ""
-    if version.before is None:
-        return f"version {version.after}"
-    moved = version.after if version.before == version.after else f"{version.before} → {version.after}"
-    if version.asked is None:
-        return f"version {moved}"
-    met = "as the change asks" if version.enough else f"and the change asks for {version.asked} or higher"
-    return f"version {moved}, {met} (a {version.step} step)"
-
-
-def _summary(changes: Changes | None) -> str:
-    if changes is None:
-        return "no plan"
-    tables = changes.tables.values()
-    added, changed, removed, renamed = (
-        sum(len(getattr(table, part)) for table in tables) for part in ("added", "after", "removed", "renamed_after")
-    )
-    parts = [f"+{added:,} ~{changed:,} -{removed:,}"]
-    parts += [f"{renamed:,} renamed"] if renamed else []
-    moves = len(changes.split_moves)
-    parts += [f"{moves:,} split move{'s' * (moves != 1)}"] if moves else []
-    return ", ".join(parts)
 
 
 def _counts(changes: Changes) -> Iterator[CountsView]:
@@ -323,14 +285,12 @@ def _against(against: Against, path: str) -> str:
 def _since(review: Review) -> SinceView | None:
     if not review.changes:
         return None
-    grouped = _worst_first(review.groups)
+    grouped = summary.worst_first(review.groups)
     told = [changed_rows.of_group(g, review.changes.tables[g.record_set], _SAMPLES) for g in grouped[:_GROUPS]]
     views = tuple(_group(i, g, rows) for i, (g, rows) in enumerate(zip(grouped, told, strict=False)))
-    return SinceView(review.change_class.value, _summary(review.changes), views, max(len(grouped) - len(views), 0))
-
-
-def _worst_first(groups: Sequence[Group]) -> list[Group]:
-    return sorted(groups, key=lambda group: -group.change_class.rank)
+    return SinceView(
+        review.change_class.value, summary.numbers(review.changes), views, max(len(grouped) - len(views), 0)
+    )
 
 
 def _changed_by_layer(views: Sequence[GroupView]) -> dict[int, int]:
