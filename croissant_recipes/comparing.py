@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from croissant_recipes import intake
@@ -66,6 +66,10 @@ class Against:
     path: str | None
     review: Review
     since: Review | None
+
+    def to_show(self) -> Against:
+        """The same without credentials in URLs."""
+        return replace(self, review=self.review.to_show(), since=self.since.to_show() if self.since else None)
 
 
 def as_they_were(recipes: Sequence[CheckedRecipe], revision: str, params: Mapping[str, str]) -> list[AsItWas]:

@@ -168,7 +168,8 @@ def make(
     """The report of a result that was planned (``written`` is false) or built."""
     place = output.place if output else None
     url = str(output.metadata) if output else None
-    reviewed = against.review if against else prepared.review if prepared else None
+    against = against.to_show() if against else None
+    reviewed = against.review if against else prepared.review.to_show() if prepared else None
     bare = Report(path, _verdict(reviewed, findings), findings, place, url, written, output_name)
     if plan is None:
         return bare
@@ -210,7 +211,7 @@ def make(
 
 def of_compared(compared: Compared) -> Report:
     """The report of two versions that somebody named."""
-    found, reviewed = compared.diagnostics, compared.review
+    found, reviewed = compared.diagnostics, compared.review.to_show() if compared.review else None
     return Report(
         compared.path,
         _verdict(reviewed, found),

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from croissant_recipes import Options, plan
 from croissant_recipes.cli import main
 from croissant_recipes.codes import ExitCode
 from croissant_recipes.render.formats import FORMATS
+from croissant_recipes.render.view import View
+from tests.samples import copy_sample, write_recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SECRET = "planted-secret"
@@ -96,3 +99,26 @@ def test_of_rows_that_somebody_else_wrote(folder: Path) -> None:
         assert url in re.split("[,\n]", written)
     kept = json.loads((folder / "out/Croissant/metadata.json").read_bytes())
     assert kept["copick:history"] == "somebody's own"
+
+
+def test_of_what_others_wrote_into_a_croissant_that_is_there(folder: Path) -> None:
+    """They are what a build would take away, and are shown without what nobody may see."""
+    sample = copy_sample(folder)
+    recipe = write_recipe(folder, "  - export: lab\n    picks: '*:*/*'\n    tomograms: '*'\n")
+    assert CliRunner().invoke(main, ["build", str(recipe)]).exit_code == 0
+    rows = sample / "Croissant/picks.csv"
+    first = rows.read_text(encoding="utf-8").splitlines()[1]
+    place = next(value for value in first.split(",") if value.endswith(".json"))
+    rows.write_text(rows.read_text(encoding="utf-8").replace(place, URL, 1), encoding="utf-8")
+    manifest = sample / "Croissant/metadata.json"
+    document = json.loads(manifest.read_text(encoding="utf-8"))
+    [file] = [f for f in document["distribution"] if f.get("contentUrl", "").endswith("picks.csv")]
+    file["sha256"] = hashlib.sha256(rows.read_bytes()).hexdigest()
+    document |= {"url": URL, "citeAs": f"see {URL}"}
+    document["copick:config"]["pickable_objects"][0]["identifier"] = URL
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    results = plan(recipe, options=Options(on_drift="discard"))
+    for form in FORMATS.values():
+        told = form.makes([result.report for result in results], View(full=True, verbose=True))
+        assert told.count("127.0.0.1") > 2, form.name
+        assert SECRET not in told, form.name

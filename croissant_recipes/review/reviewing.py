@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from croissant_recipes import allowing
 from croissant_recipes.codes import ExitCode
 from croissant_recipes.croissant import diff, keyed_records
 from croissant_recipes.croissant.diff import Changes
 from croissant_recipes.croissant.renames import unknown
-from croissant_recipes.review import classes, composition, groups, reasons, risks, versions
+from croissant_recipes.review import classes, composition, credentials, groups, reasons, risks, versions
 from croissant_recipes.review.causes import Causes
 from croissant_recipes.review.classes import ChangeClass
 from croissant_recipes.review.composition import Compared
@@ -53,6 +53,10 @@ class Review:
     def against(self) -> tuple[Risk, ...]:
         """What nobody allowed."""
         return tuple(risk for risk in self.risks if risk.stands_against)
+
+    def to_show(self) -> Review:
+        """The same without credentials in URLs."""
+        return replace(self, changes=credentials.left_out(self.changes))
 
     def composition(self) -> Compared:
         """What both are made of, in numbers: counted when it is asked for, as few ask."""

@@ -16,6 +16,7 @@ from croissant_recipes.croissant.build_record import objects_of
 from croissant_recipes.croissant.diff import ChangedObject, Changes, TableChanges
 from croissant_recipes.croissant.manifest import named_others
 from croissant_recipes.diagnostics import joined, listing
+from croissant_recipes.location import without_credentials
 from croissant_recipes.review import leaks
 from croissant_recipes.review.classes import ChangeClass, edited, edited_and_renamed, of_move
 from croissant_recipes.review.leaks import Leak
@@ -79,7 +80,7 @@ def _with_word(risk: Risk, allowed: Collection[str]) -> Risk:
 def _risk(
     kind: str, subject: str, text: str, rows: int = 0, of: ChangeClass = ChangeClass.BREAKING, *, standing: bool = False
 ) -> Risk:
-    return Risk(of, kind, subject, text, "", False, rows, standing)
+    return Risk(of, kind, subject, without_credentials(text), "", False, rows, standing)
 
 
 # Splits
