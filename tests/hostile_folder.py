@@ -17,6 +17,7 @@ from mutations import mutate, of_json
 
 from croissant_recipes import Options, build, check, plan
 from croissant_recipes.api import Planned
+from croissant_recipes.codes import Code
 from croissant_recipes.diagnostics import Diagnostic
 from croissant_recipes.render import findings
 from croissant_recipes.render.formats import FORMATS
@@ -421,6 +422,9 @@ class Folder:
 
     def _placed(self, found: Diagnostic) -> bool:
         """Whether an error says where: a place in a file, or a file."""
+        # Places of an output may be any URL.
+        if found.code is Code.NOT_WRITABLE and "/Croissant cannot be " in found.message:
+            return True
         return found.span is not None or str(self._at) in "\n".join([found.message, *found.notes])
 
 

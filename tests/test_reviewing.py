@@ -272,6 +272,14 @@ def test_announced_versions_come_before_what_they_announce() -> None:
 # The command
 
 
+def test_numbers_longer_than_python_reads() -> None:
+    long = "9" * 5_000
+    version = of_change(Step.MAJOR, {"version": f"{long}.0.0"}, {"version": f"{long}.0.0"})
+    assert (version.asked, version.enough) == (None, True)
+    assert of_change(Step.MAJOR, {"version": "2.0.0-rc.9"}, {"version": f"2.0.0-rc.{long}"}).enough
+    assert not of_change(Step.MAJOR, {"version": f"2.0.0-rc.{long}"}, {"version": "2.0.0-rc.9"}).enough
+
+
 def test_exit_codes_words_and_the_version_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     copy_sample(tmp_path)

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
+_NUMBER = "(0|[1-9][0-9]{0,17})"
+"""Of a version with longer numbers, which Python may refuse to read, nothing is known."""
+
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 
 Numbers = tuple[int, int, int]
 
@@ -95,5 +98,6 @@ def _order(version: str) -> tuple[Numbers, tuple[Any, ...]]:
     found = _VERSION.fullmatch(version)
     assert found is not None
     parts = (found[4] or "").split(".") if found[4] else []
-    early = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+    # Numbers, which may have any number of digits, go by their length and then digit by digit.
+    early = tuple((0, len(p.lstrip("0")), p.lstrip("0")) if p.isdigit() else (1, 0, p) for p in parts)
     return _numbers(version), (not parts, early)
