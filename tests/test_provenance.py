@@ -293,7 +293,7 @@ def test_what_controls_a_terminal_does_not_come_along(tmp_path: Path) -> None:
         author["name"] += "\x00"
     with serve(tables) as server:
         manifest = build(write(tmp_path, server.url, TOMOGRAMS, dataset={"from": "portal", "version": "1.0.0"}))
-    assert manifest["name"] == "A [2J title "
+    assert manifest["name"] == "A [2J title"
     assert manifest["description"] == "One \nand two"
     assert all(creator["name"].isprintable() for creator in manifest["creator"])
 

@@ -193,7 +193,7 @@ def test_a_plan_without_layers_can_be_shown(lab: Lab) -> None:
     shown = CliRunner().invoke(main, ["plan", str(recipe)]).stdout
     assert "base base/Croissant/metadata.json: " in shown
     assert "splits: test 1, train 1, val 2, none 1" in shown
-    assert "~ TS_4: split nothing -> test" in shown
+    assert "! split-unsafe: run TS_4 moves into test (--allow split:TS_4)" in shown
     (planned,) = json.loads(CliRunner().invoke(main, ["plan", str(recipe), "--format", "json"]).stdout)["recipes"]
     assert planned["layers"] == []
     assert planned["splits"] == {"test": ["TS_4"], "train": ["TS_1"], "val": ["TS_2", "TS_3"]}

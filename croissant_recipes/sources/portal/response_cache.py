@@ -79,7 +79,11 @@ class ResponseCache:
         path = self._path(key)
         try:
             packed = intake.read_file(path, intake.DOCUMENT_BYTES)
-            record = orjson.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+            unpacking = zlib.decompressobj()
+            record = orjson.loads(unpacking.decompress(packed, _LARGEST))
+            if not unpacking.eof:
+                # Its end has a checksum, without which nobody knows that the rest is right.
+                return None
             # What is asked for stays.
             with suppress(OSError):
                 os.utime(path, (self._now(), self._now()))
